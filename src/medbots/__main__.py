@@ -1,0 +1,61 @@
+"""The error boundary: every trouble becomes one message, a hint and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from medbots import errors, secret
+from medbots.cli import app
+
+
+def main() -> None:
+    """Run the command line and exit with the contract's code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line; return its exit code.
+
+    Only a MedbotsError is a user's trouble. Any other exception is a defect and keeps its
+    traceback.
+    """
+    command = typer.main.get_command(app.app)
+    try:
+        code = command.main(list(args), prog_name="medbots", standalone_mode=False)
+    except errors.MedbotsError as error:
+        return _report(error, args)
+    except typer.TyperException as error:
+        usage = errors.UsageError(error.format_message(), hint="medbots --help")
+        return _report(usage, args)
+    except (KeyboardInterrupt, typer.Abort):
+        return _report(errors.InterruptedByUserError(), args)
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: errors.MedbotsError, args: Sequence[str]) -> int:
+    """Say what failed: in words on stderr, or as the contract's JSON on stdout."""
+    message = secret.redact(error.message)
+    hint = secret.redact(error.hint) if error.hint else None
+    if not error.reported:
+        if _wants_json(args):
+            document = {"error": {"code": error.code, "message": message, "hint": hint}}
+            sys.stdout.write(json.dumps(document) + "\n")
+        else:
+            sys.stderr.write(f"error: {message}\n")
+            if hint:
+                sys.stderr.write(f"hint: {hint}\n")
+    return error.exit_code
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    """Whether JSON was asked for, also on a line that could not be parsed."""
+    pairs = zip(args, [*args[1:], ""], strict=True)
+    return any(one == "--format=json" or (one, two) == ("--format", "json") for one, two in pairs)
+
+
+if __name__ == "__main__":
+    main()

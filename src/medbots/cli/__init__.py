@@ -1,0 +1,1 @@
+"""The command line: verbs resolve, call and render; nothing below this package prints."""

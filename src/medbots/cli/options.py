@@ -1,0 +1,120 @@
+"""The options that every command takes, wherever on the line they stand."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer import core
+
+_META = "medbots.options"
+
+
+class Format(enum.StrEnum):
+    """How stdout is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The global options of one run."""
+
+    profile: str | None = None
+    manifest: Path | None = None
+    base_url: str | None = None
+    format: str = Format.TEXT
+    no_color: bool = False
+    verbose: bool = False
+    yes: bool = False
+    non_interactive: bool = False
+    allow_http: bool | None = None
+
+    @property
+    def json(self) -> bool:
+        """Whether stdout is one JSON document."""
+        return self.format == Format.JSON
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person is there to answer a question."""
+        return not (
+            self.non_interactive
+            or os.environ.get("CI", "").lower() in ("1", "true")
+            or not sys.stdin.isatty()
+        )
+
+    @property
+    def debug(self) -> bool:
+        """Whether each request is narrated."""
+        return self.verbose or os.environ.get("MEDBOTS_LOG", "").lower() == "debug"
+
+    @property
+    def flags(self) -> Mapping[str, Any]:
+        """The settings that were given as flags."""
+        given = {"base_url": self.base_url, "allow_http": self.allow_http}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def of(ctx: typer.Context) -> Options:
+    """Return the global options of this run."""
+    found = ctx.meta.get(_META)
+    return found if isinstance(found, Options) else Options()
+
+
+def _remember(ctx: typer.Context, param: Any, value: Any) -> Any:
+    name = str(param.name).removeprefix("global_")
+    if name == "format" and value not in (None, *Format):
+        raise typer.BadParameter(f"{value!r} is neither 'text' nor 'json'", ctx=ctx, param=param)
+    if value is not None and value is not False:
+        ctx.meta[_META] = replace(of(ctx), **{name: Path(value) if name == "manifest" else value})
+    return value
+
+
+def _option(name: str, *declarations: str, **attributes: Any) -> core.TyperOption:
+    return core.TyperOption(
+        param_decls=[f"global_{name}", *declarations],
+        expose_value=False,
+        callback=_remember,
+        **attributes,
+    )
+
+
+def _global_options() -> list[Any]:
+    return [
+        _option("profile", "--profile", metavar="NAME", help="Profile to use."),
+        _option(
+            "manifest",
+            "--manifest",
+            metavar="PATH",
+            help="Manifest to use instead of ./medbots.yaml or the packaged one.",
+        ),
+        _option("base_url", "--base-url", metavar="URL", help="Base URL of the Medplum server."),
+        _option("format", "--format", metavar="text|json", help="What stdout holds."),
+        _option("no_color", "--no-color", is_flag=True, help="No colours."),
+        _option("verbose", "-v", "--verbose", is_flag=True, help="Narrate each request."),
+        _option("yes", "--yes", is_flag=True, help="Answer every question with yes."),
+        _option("non_interactive", "--non-interactive", is_flag=True, help="Ask nothing."),
+        _option("allow_http", "--allow-http", is_flag=True, help="Plain HTTP beyond loopback."),
+    ]
+
+
+class Command(core.TyperCommand):
+    """A verb that takes the global options too."""
+
+    def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
+        super().__init__(*args, params=[*(params or []), *_global_options()], **attributes)
+
+
+class Group(core.TyperGroup):
+    """A noun that takes the global options too."""
+
+    def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
+        super().__init__(*args, params=[*(params or []), *_global_options()], **attributes)

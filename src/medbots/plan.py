@@ -1,0 +1,469 @@
+"""A plan is a value: the difference between what should be and what is."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from medbots import errors, model, state
+
+RUNTIME = "vmcontext"
+"""`Bot.runtimeVersion` of every bot that medbots deploys."""
+
+_ADMIN = "a project admin"
+_SUPER_ADMIN = "a super admin of this server"
+
+Spec = model.BotSpec | model.SubscriptionSpec | model.DeviceSpec | model.SecretSpec | str
+
+
+class Action(enum.StrEnum):
+    """What is done to one thing."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    ADOPT = "adopt"
+    DELETE = "delete"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan."""
+
+    kind: state.Kind
+    key: str
+    name: str
+    action: Action
+    spec: Spec
+    id: str | None = None
+    """Server id; None: it does not exist yet."""
+    fields: tuple[str, ...] = ()
+    """What differs, in the words of FHIR."""
+    digest: str | None = None
+    was_digest: str | None = None
+    note: str = ""
+    """Something to say aloud: an adoption, code replaced behind our back, a duplicate."""
+    skip: str = ""
+    """Why this is left out; the rest of the plan goes on."""
+    blocked: str = ""
+    """Why this login may not do it; nothing of the plan is applied."""
+    hint: str = ""
+
+    @property
+    def to_do(self) -> bool:
+        """Whether applying it would write."""
+        return self.action is not Action.UNCHANGED and not self.skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that has to change in one project, in the order of application."""
+
+    project: state.Project
+    changes: tuple[Change, ...]
+    desired: model.Desired
+    ids: tuple[tuple[state.Kind, str, str], ...] = ()
+    """(kind, key, server id) of everything that stands already."""
+
+    @property
+    def to_do(self) -> tuple[Change, ...]:
+        """The changes that would write."""
+        return tuple(change for change in self.changes if change.to_do)
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """Number of changes by action; what is skipped counts as its action."""
+        count = Counter(change.action for change in self.changes)
+        return {action.value: count[action] for action in Action}
+
+    def raise_if_blocked(self) -> None:
+        """Refuse the whole plan when this login may not do a part of it.
+
+        Raises:
+            errors.NotAllowedError: names what, and who can.
+        """
+        blocked = [change for change in self.changes if change.blocked]
+        if not blocked:
+            return
+        reasons = dict.fromkeys(change.blocked for change in blocked)
+        hints = dict.fromkeys(change.hint for change in blocked if change.hint)
+        raise errors.NotAllowedError("; ".join(reasons), hint="\n".join(hints) or None)
+
+
+def diff(
+    desired: model.Desired,
+    actual: state.ServerState,
+    kinds: Iterable[state.Kind] = tuple(state.Kind),
+) -> Plan:
+    """Return the plan that turns `actual` into `desired`, limited to `kinds`.
+
+    Raises:
+        errors.StateError: two resources claim the same place, and only a person can tell.
+    """
+    wanted = set(kinds)
+    bots = dict(_match_bots(desired, actual))
+    policies = {policy.key: policy for policy in actual.policies}
+    makers = {
+        state.Kind.FEATURE: lambda: _features(desired, actual),
+        state.Kind.SECRET: lambda: _secrets(desired, actual),
+        state.Kind.POLICY: lambda: _policies(desired, policies),
+        state.Kind.DEVICE: lambda: _devices(desired, actual),
+        state.Kind.BOT: lambda: _bots(desired, actual, bots),
+        state.Kind.MEMBERSHIP: lambda: _memberships(desired, actual, bots, policies),
+        state.Kind.SUBSCRIPTION: lambda: _subscriptions(
+            desired, actual, bots, creating=state.Kind.BOT in wanted
+        ),
+    }
+    changes = tuple(change for kind in state.Kind if kind in wanted for change in makers[kind]())
+    ids = (
+        *((state.Kind.BOT, key, bot.id) for key, bot in bots.items() if bot),
+        *((state.Kind.POLICY, policy.key, policy.id) for policy in actual.policies),
+    )
+    return Plan(actual.project, changes, desired, ids)
+
+
+def _features(desired: model.Desired, actual: state.ServerState) -> Iterator[Change]:
+    for feature in desired.features:
+        present = feature in actual.project.features
+        may = actual.rights.super_admin
+        yield Change(
+            state.Kind.FEATURE,
+            feature,
+            feature,
+            Action.UNCHANGED if present else Action.CREATE,
+            feature,
+            id=actual.project.id,
+            fields=() if present else ("features",),
+            blocked=""
+            if present or may
+            else f"project {actual.project.name!r} lacks the feature {feature!r}, without which "
+            f"no bot runs; only {_SUPER_ADMIN} can enable it",
+            hint=""
+            if present or may
+            else f"log in as {_SUPER_ADMIN}, then: "
+            f"medbots project doctor --target {actual.project.id} --fix",
+        )
+
+
+def _secrets(desired: model.Desired, actual: state.ServerState) -> Iterator[Change]:
+    live = actual.project.secrets
+    for spec in desired.secrets:
+        change = Change(state.Kind.SECRET, spec.name, spec.name, Action.UNCHANGED, spec)
+        if live is None:
+            skip = "" if not spec.required else f"only {_ADMIN} can see the project's secrets"
+            yield replace(change, skip=skip)
+        elif spec.value is None:
+            if spec.name in live or not spec.required:
+                yield change
+            elif spec.made_by:
+                yield replace(change, action=Action.CREATE, skip=f"made by: {spec.made_by}")
+            else:
+                yield replace(
+                    change,
+                    action=Action.CREATE,
+                    blocked=f"the bots need the secret {spec.name}, and there is no value for it",
+                    hint=f"set {spec.name} in the environment",
+                )
+        elif spec.name not in live:
+            yield replace(change, action=Action.CREATE, fields=("valueString",))
+        elif live[spec.name] != spec.value and spec.made_by is None:
+            yield replace(change, action=Action.UPDATE, fields=("valueString",))
+        else:
+            yield change
+
+
+def _policies(desired: model.Desired, policies: dict[str, state.LivePolicy]) -> Iterator[Change]:
+    for spec in desired.bots:
+        if not spec.policy:
+            continue
+        live = policies.get(spec.key)
+        fields = _differing(
+            live and {"name": live.name, "resource": _rules(live.rules)},
+            {"name": policy_name(spec), "resource": _rules(spec.policy)},
+        )
+        yield Change(
+            state.Kind.POLICY,
+            spec.key,
+            policy_name(spec),
+            _action(live, fields),
+            spec,
+            id=live and live.id,
+            fields=fields,
+        )
+
+
+def _devices(desired: model.Desired, actual: state.ServerState) -> Iterator[Change]:
+    devices = {device.key: device for device in actual.devices}
+    for spec in desired.devices:
+        live = devices.get(spec.key)
+        fields = _differing(live and {"deviceName": live.name}, {"deviceName": spec.name})
+        yield Change(
+            state.Kind.DEVICE,
+            spec.key,
+            spec.name,
+            _action(live, fields),
+            spec,
+            id=live and live.id,
+            fields=fields,
+        )
+
+
+def _bots(
+    desired: model.Desired,
+    actual: state.ServerState,
+    bots: dict[str, state.LiveBot | None],
+) -> Iterator[Change]:
+    for spec in desired.bots:
+        live = bots[spec.key]
+        bundle = desired.bundles[spec.key]
+        fields = _differing(live and _live_bot(live), _wanted_bot(spec, bundle))
+        change = Change(
+            state.Kind.BOT,
+            spec.key,
+            spec.name,
+            _action(live, fields),
+            spec,
+            id=live and live.id,
+            fields=fields,
+            digest=bundle.digest,
+            was_digest=live.digest if live else None,
+        )
+        if live is None and not actual.rights.admin and not actual.rights.super_admin:
+            yield replace(
+                change,
+                blocked=f"a new bot needs a membership, and only {_ADMIN} can make one",
+                hint=f"log in as {_ADMIN} of {actual.project.name!r}: medbots login",
+            )
+        elif live is not None and live.key is None:
+            yield replace(
+                change,
+                action=Action.ADOPT,
+                fields=("identifier", *fields),
+                note=f"takes over Bot/{live.id}, which has this name and no owner",
+            )
+        elif live is not None and live.digest == bundle.digest and "executableCode" in fields:
+            yield replace(change, note="the code on the server was replaced by somebody else")
+        else:
+            yield change
+
+
+def _memberships(
+    desired: model.Desired,
+    actual: state.ServerState,
+    bots: dict[str, state.LiveBot | None],
+    policies: dict[str, state.LivePolicy],
+) -> Iterator[Change]:
+    by_bot = {member.bot_id: member for member in actual.memberships or ()}
+    for spec in desired.bots:
+        bot = bots[spec.key]
+        change = Change(state.Kind.MEMBERSHIP, spec.key, spec.name, Action.UNCHANGED, spec)
+        if actual.memberships is None:
+            yield replace(change, skip=f"only {_ADMIN} can see memberships")
+            continue
+        live = by_bot.get(bot.id) if bot else None
+        if live is None:
+            yield replace(
+                change,
+                action=Action.CREATE,
+                fields=("accessPolicy",) if spec.policy else (),
+                **_membership_block(bot, actual),
+            )
+            continue
+        policy = policies.get(spec.key)
+        differs = bool(spec.policy) and (policy is None or live.policy_id != policy.id)
+        yield replace(
+            change,
+            action=Action.UPDATE if differs else Action.UNCHANGED,
+            id=live.id,
+            fields=("accessPolicy",) if differs else (),
+        )
+
+
+def _membership_block(bot: state.LiveBot | None, actual: state.ServerState) -> dict[str, str]:
+    if bot is None or actual.rights.super_admin:
+        return {}
+    return {
+        "blocked": f"{bot.name!r} (Bot/{bot.id}) has no membership, so no subscription can run it; "
+        f"only {_SUPER_ADMIN} can make one for a bot that exists",
+        "hint": f"log in as {_SUPER_ADMIN}, then: "
+        f"medbots project doctor --target {actual.project.id} --fix",
+    }
+
+
+def _subscriptions(
+    desired: model.Desired,
+    actual: state.ServerState,
+    bots: dict[str, state.LiveBot | None],
+    *,
+    creating: bool,
+) -> Iterator[Change]:
+    taken: set[str] = set()
+    for spec in desired.subscriptions:
+        bot = bots.get(spec.bot)
+        endpoint = f"Bot/{bot.id}" if bot else ""
+        live = _match_subscription(spec, endpoint, actual.subscriptions, taken)
+        if live:
+            taken.add(live.id)
+        fields = _differing(live and _live_subscription(live), _wanted_subscription(spec, endpoint))
+        change = Change(
+            state.Kind.SUBSCRIPTION,
+            spec.key,
+            spec.name,
+            _action(live, fields),
+            spec,
+            id=live and live.id,
+            fields=fields,
+        )
+        if bot is None and not creating:
+            change = replace(
+                change,
+                blocked=f"the bot {spec.bot!r} is not deployed in {actual.project.name!r}",
+                hint="medbots deploy",
+            )
+        if live and live.key is None:
+            change = replace(
+                change,
+                action=Action.ADOPT,
+                fields=("meta.tag", *fields),
+                note=f"takes over Subscription/{live.id}, which has these criteria and endpoint",
+            )
+        doubles = _duplicates(spec, endpoint, live, actual.subscriptions)
+        if doubles:
+            names = ", ".join(f"Subscription/{double.id}" for double in doubles)
+            change = replace(change, note=f"{change.note} duplicate: {names} fires too".strip())
+        yield change
+
+
+def _match_bots(
+    desired: model.Desired, actual: state.ServerState
+) -> Iterator[tuple[str, state.LiveBot | None]]:
+    for spec in desired.bots:
+        ours = [bot for bot in actual.bots if bot.key == spec.key]
+        same_name = [bot for bot in actual.bots if bot.key is None and bot.name == spec.name]
+        found = ours or same_name
+        if len(found) > 1:
+            ids = ", ".join(f"Bot/{bot.id}" for bot in found)
+            why = "carry its identifier" if ours else "have its name and no owner"
+            raise errors.StateError(
+                f"bot {spec.key!r}: {len(found)} bots {why}: {ids}",
+                hint="delete all but one of them, or give the others another name",
+            )
+        yield spec.key, found[0] if found else None
+    known = {spec.key for spec in desired.bots}
+    for subscription in desired.subscriptions:
+        if subscription.bot not in known:
+            known.add(subscription.bot)
+            yield (
+                subscription.bot,
+                next((bot for bot in actual.bots if bot.key == subscription.bot), None),
+            )
+
+
+def _match_subscription(
+    spec: model.SubscriptionSpec,
+    endpoint: str,
+    live: Sequence[state.LiveSubscription],
+    taken: set[str],
+) -> state.LiveSubscription | None:
+    ours = [one for one in live if one.key == spec.key]
+    if ours:
+        # Two of ours can only come from a race; the older id wins, the other is reported.
+        return min(ours, key=lambda one: one.id)
+    return next(
+        (
+            one
+            for one in live
+            if one.key is None
+            and one.id not in taken
+            and endpoint
+            and (one.criteria, one.endpoint) == (spec.criteria, endpoint)
+        ),
+        None,
+    )
+
+
+def _duplicates(
+    spec: model.SubscriptionSpec,
+    endpoint: str,
+    chosen: state.LiveSubscription | None,
+    live: Sequence[state.LiveSubscription],
+) -> list[state.LiveSubscription]:
+    return [
+        one
+        for one in live
+        if (chosen is None or one.id != chosen.id)
+        and one.status == "active"
+        and (
+            one.key == spec.key
+            or (one.key is None and (one.criteria, one.endpoint) == (spec.criteria, endpoint))
+        )
+    ]
+
+
+def policy_name(spec: model.BotSpec) -> str:
+    """Return the name of a bot's own AccessPolicy."""
+    return f"{spec.name} (medbots)"
+
+
+def _live_bot(live: state.LiveBot) -> dict[str, object]:
+    return {
+        "name": live.name,
+        "description": live.description,
+        "runtimeVersion": live.runtime,
+        "timeout": live.timeout,
+        "runAsUser": live.run_as_user,
+        "executableCode": (live.digest, live.code_hash),
+    }
+
+
+def _wanted_bot(spec: model.BotSpec, bundle: model.Bundle) -> dict[str, object]:
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "runtimeVersion": RUNTIME,
+        "timeout": spec.timeout,
+        "runAsUser": spec.run_as_user,
+        "executableCode": (bundle.digest, bundle.attachment_hash),
+    }
+
+
+def _live_subscription(live: state.LiveSubscription) -> dict[str, object]:
+    return {
+        "reason": live.name,
+        "criteria": live.criteria,
+        "status": live.status,
+        "channel.type": live.channel,
+        "channel.endpoint": live.endpoint,
+        "interaction": live.interaction,
+        "fhirPathCriteria": live.fhirpath,
+    }
+
+
+def _wanted_subscription(spec: model.SubscriptionSpec, endpoint: str) -> dict[str, object]:
+    return {
+        "reason": spec.name,
+        "criteria": spec.criteria,
+        "status": "active",
+        "channel.type": "rest-hook",
+        "channel.endpoint": endpoint,
+        "interaction": spec.interaction and spec.interaction.value,
+        "fhirPathCriteria": spec.fhirpath,
+    }
+
+
+def _rules(rules: Iterable[object]) -> list[object]:
+    return list(rules)
+
+
+def _differing(live: dict[str, object] | None, wanted: dict[str, object]) -> tuple[str, ...]:
+    if live is None:
+        return tuple(name for name, value in wanted.items() if value not in (None, "", False))
+    return tuple(name for name, value in wanted.items() if live[name] != value)
+
+
+def _action(live: object | None, fields: tuple[str, ...]) -> Action:
+    if live is None:
+        return Action.CREATE
+    return Action.UPDATE if fields else Action.UNCHANGED
