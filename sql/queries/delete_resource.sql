@@ -1,0 +1,4 @@
+-- Removes every row of one resource, of every model.
+-- $1 project id, $2 resource type, $3 resource id
+DELETE FROM public.clinical_embeddings
+WHERE project_id = $1::uuid AND fhir_resource_type = $2 AND fhir_resource_id = $3::uuid

@@ -1,0 +1,25 @@
+-- The nearest resources of one patient: an exact scan of that patient's rows, best chunk of each resource.
+-- `+ 0` keeps the planner off the vector index, which loses rows under a patient filter.
+-- $1 query vector (binary form of type vector), $2 project id, $3 model version, $4 resource types or null,
+-- $5 content type or null, $6 first and $7 last clinical date (YYYY-MM-DD) or null, $8 greatest cosine distance,
+-- $9 number of resources, $10 patient id
+WITH scored AS (
+  SELECT fhir_resource_type, fhir_resource_id, version_id, patient_id, content_text,
+    (embedding <=> $1::vector::halfvec) + 0 AS distance,
+    substring(content_text FROM '^\[[^|]* \| (\d{4}(?:-\d{2}){0,2}) \|') AS clinical_date
+  FROM public.clinical_embeddings
+  WHERE project_id = $2::uuid AND model_version = $3 AND patient_id = $10::uuid
+    AND ($4::text[] IS NULL OR fhir_resource_type = ANY ($4::text[]))
+    AND ($5::text IS NULL OR content_type = $5::text)
+), best AS (
+  SELECT DISTINCT ON (fhir_resource_type, fhir_resource_id) *
+  FROM scored
+  WHERE distance <= $8::float8
+    AND ($6::text IS NULL OR clinical_date >= left($6::text, length(clinical_date)))
+    AND ($7::text IS NULL OR clinical_date <= left($7::text, length(clinical_date)))
+  ORDER BY fhir_resource_type, fhir_resource_id, distance
+)
+SELECT fhir_resource_type, fhir_resource_id::text, version_id::text, patient_id::text, content_text, distance
+FROM best
+ORDER BY distance, fhir_resource_type, fhir_resource_id
+LIMIT $9::int
