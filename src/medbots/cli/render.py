@@ -1,0 +1,96 @@
+"""The only user of rich: stdout is data, stderr is narration."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from medbots import secret
+from medbots.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Advance(Protocol):
+    """Moves a progress bar on."""
+
+    def __call__(self, steps: int = 1) -> None:
+        """Advance by `steps`."""
+
+
+def _console(opts: options.Options, *, error: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=error, no_color=opts.no_color or None, highlight=False, soft_wrap=True)
+
+
+def json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.write(json_module.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def line(text: str = "") -> None:
+    """Print one line of data on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Print one line of narration on stderr, free of secrets."""
+    sys.stderr.write(secret.redact(text) + "\n")
+    sys.stderr.flush()
+
+
+def table(
+    opts: options.Options,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str = "",
+) -> None:
+    """Print a table on stdout; a cell is plain text, never markup."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title or None, box=box.SIMPLE, pad_edge=False, title_justify="left")
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    _console(opts).print(shown)
+
+
+_STYLES = {
+    "pass": "green",
+    "done": "green",
+    "create": "green",
+    "warn": "yellow",
+    "update": "yellow",
+    "adopt": "yellow",
+    "skip": "dim",
+    "skipped": "dim",
+    "unchanged": "dim",
+    "fail": "bold red",
+    "failed": "bold red",
+    "delete": "bold red",
+}
+
+
+@contextmanager
+def progress(opts: options.Options, title: str, total: int) -> Iterator[Advance]:
+    """Show a bar on stderr when it is a terminal and stdout is not JSON."""
+    console = _console(opts, error=True)
+    if opts.json or not console.is_terminal:
+        yield lambda steps=1: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda steps=1: bar.advance(task, steps)
