@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from medbots import errors, model, state
-
-RUNTIME = "vmcontext"
-"""`Bot.runtimeVersion` of every bot that medbots deploys."""
+from medbots import counterparts, errors, model, state
+from medbots import fields as what
 
 _ADMIN = "a project admin"
 _SUPER_ADMIN = "a super admin of this server"
@@ -103,7 +101,7 @@ def diff(
         errors.StateError: two resources claim the same place, and only a person can tell.
     """
     wanted = set(kinds)
-    bots = dict(_match_bots(desired, actual))
+    bots = dict(counterparts.bots(desired, actual))
     policies = {policy.key: policy for policy in actual.policies}
     makers = {
         state.Kind.FEATURE: lambda: _features(desired, actual),
@@ -140,10 +138,7 @@ def _features(desired: model.Desired, actual: state.ServerState) -> Iterator[Cha
             if present or may
             else f"project {actual.project.name!r} lacks the feature {feature!r}, without which "
             f"no bot runs; only {_SUPER_ADMIN} can enable it",
-            hint=""
-            if present or may
-            else f"log in as {_SUPER_ADMIN}, then: "
-            f"medbots project doctor --target {actual.project.id} --fix",
+            hint="" if present or may else _enable(actual),
         )
 
 
@@ -179,9 +174,9 @@ def _policies(desired: model.Desired, policies: dict[str, state.LivePolicy]) -> 
         if not spec.policy:
             continue
         live = policies.get(spec.key)
-        fields = _differing(
-            live and {"name": live.name, "resource": _rules(live.rules)},
-            {"name": policy_name(spec), "resource": _rules(spec.policy)},
+        fields = what.differing(
+            {"name": live.name, "resource": list(live.rules)} if live else None,
+            {"name": policy_name(spec), "resource": list(spec.policy)},
         )
         yield Change(
             state.Kind.POLICY,
@@ -189,7 +184,7 @@ def _policies(desired: model.Desired, policies: dict[str, state.LivePolicy]) -> 
             policy_name(spec),
             _action(live, fields),
             spec,
-            id=live and live.id,
+            id=live.id if live else None,
             fields=fields,
         )
 
@@ -198,14 +193,16 @@ def _devices(desired: model.Desired, actual: state.ServerState) -> Iterator[Chan
     devices = {device.key: device for device in actual.devices}
     for spec in desired.devices:
         live = devices.get(spec.key)
-        fields = _differing(live and {"deviceName": live.name}, {"deviceName": spec.name})
+        fields = what.differing(
+            {"deviceName": live.name} if live else None, {"deviceName": spec.name}
+        )
         yield Change(
             state.Kind.DEVICE,
             spec.key,
             spec.name,
             _action(live, fields),
             spec,
-            id=live and live.id,
+            id=live.id if live else None,
             fields=fields,
         )
 
@@ -218,14 +215,16 @@ def _bots(
     for spec in desired.bots:
         live = bots[spec.key]
         bundle = desired.bundles[spec.key]
-        fields = _differing(live and _live_bot(live), _wanted_bot(spec, bundle))
+        fields = what.differing(
+            what.live_bot(live) if live else None, what.wanted_bot(spec, bundle)
+        )
         change = Change(
             state.Kind.BOT,
             spec.key,
             spec.name,
             _action(live, fields),
             spec,
-            id=live and live.id,
+            id=live.id if live else None,
             fields=fields,
             digest=bundle.digest,
             was_digest=live.digest if live else None,
@@ -268,7 +267,8 @@ def _memberships(
                 change,
                 action=Action.CREATE,
                 fields=("accessPolicy",) if spec.policy else (),
-                **_membership_block(bot, actual),
+                blocked=_no_membership(bot, actual),
+                hint=_enable(actual) if _no_membership(bot, actual) else "",
             )
             continue
         policy = policies.get(spec.key)
@@ -281,15 +281,19 @@ def _memberships(
         )
 
 
-def _membership_block(bot: state.LiveBot | None, actual: state.ServerState) -> dict[str, str]:
+def _no_membership(bot: state.LiveBot | None, actual: state.ServerState) -> str:
     if bot is None or actual.rights.super_admin:
-        return {}
-    return {
-        "blocked": f"{bot.name!r} (Bot/{bot.id}) has no membership, so no subscription can run it; "
-        f"only {_SUPER_ADMIN} can make one for a bot that exists",
-        "hint": f"log in as {_SUPER_ADMIN}, then: "
-        f"medbots project doctor --target {actual.project.id} --fix",
-    }
+        return ""
+    return (
+        f"{bot.name!r} (Bot/{bot.id}) has no membership, so no subscription can run it; "
+        f"only {_SUPER_ADMIN} can make one for a bot that exists"
+    )
+
+
+def _enable(actual: state.ServerState) -> str:
+    return (
+        f"log in as {_SUPER_ADMIN}, then: medbots project doctor --target {actual.project.id} --fix"
+    )
 
 
 def _subscriptions(
@@ -303,17 +307,20 @@ def _subscriptions(
     for spec in desired.subscriptions:
         bot = bots.get(spec.bot)
         endpoint = f"Bot/{bot.id}" if bot else ""
-        live = _match_subscription(spec, endpoint, actual.subscriptions, taken)
+        live = counterparts.subscription(spec, endpoint, actual.subscriptions, taken)
         if live:
             taken.add(live.id)
-        fields = _differing(live and _live_subscription(live), _wanted_subscription(spec, endpoint))
+        fields = what.differing(
+            what.live_subscription(live) if live else None,
+            what.wanted_subscription(spec, endpoint),
+        )
         change = Change(
             state.Kind.SUBSCRIPTION,
             spec.key,
             spec.name,
             _action(live, fields),
             spec,
-            id=live and live.id,
+            id=live.id if live else None,
             fields=fields,
         )
         if bot is None and not creating:
@@ -329,138 +336,16 @@ def _subscriptions(
                 fields=("meta.tag", *fields),
                 note=f"takes over Subscription/{live.id}, which has these criteria and endpoint",
             )
-        doubles = _duplicates(spec, endpoint, live, actual.subscriptions)
+        doubles = counterparts.duplicates(spec, endpoint, live, actual.subscriptions)
         if doubles:
             names = ", ".join(f"Subscription/{double.id}" for double in doubles)
             change = replace(change, note=f"{change.note} duplicate: {names} fires too".strip())
         yield change
 
 
-def _match_bots(
-    desired: model.Desired, actual: state.ServerState
-) -> Iterator[tuple[str, state.LiveBot | None]]:
-    for spec in desired.bots:
-        ours = [bot for bot in actual.bots if bot.key == spec.key]
-        same_name = [bot for bot in actual.bots if bot.key is None and bot.name == spec.name]
-        found = ours or same_name
-        if len(found) > 1:
-            ids = ", ".join(f"Bot/{bot.id}" for bot in found)
-            why = "carry its identifier" if ours else "have its name and no owner"
-            raise errors.StateError(
-                f"bot {spec.key!r}: {len(found)} bots {why}: {ids}",
-                hint="delete all but one of them, or give the others another name",
-            )
-        yield spec.key, found[0] if found else None
-    known = {spec.key for spec in desired.bots}
-    for subscription in desired.subscriptions:
-        if subscription.bot not in known:
-            known.add(subscription.bot)
-            yield (
-                subscription.bot,
-                next((bot for bot in actual.bots if bot.key == subscription.bot), None),
-            )
-
-
-def _match_subscription(
-    spec: model.SubscriptionSpec,
-    endpoint: str,
-    live: Sequence[state.LiveSubscription],
-    taken: set[str],
-) -> state.LiveSubscription | None:
-    ours = [one for one in live if one.key == spec.key]
-    if ours:
-        # Two of ours can only come from a race; the older id wins, the other is reported.
-        return min(ours, key=lambda one: one.id)
-    return next(
-        (
-            one
-            for one in live
-            if one.key is None
-            and one.id not in taken
-            and endpoint
-            and (one.criteria, one.endpoint) == (spec.criteria, endpoint)
-        ),
-        None,
-    )
-
-
-def _duplicates(
-    spec: model.SubscriptionSpec,
-    endpoint: str,
-    chosen: state.LiveSubscription | None,
-    live: Sequence[state.LiveSubscription],
-) -> list[state.LiveSubscription]:
-    return [
-        one
-        for one in live
-        if (chosen is None or one.id != chosen.id)
-        and one.status == "active"
-        and (
-            one.key == spec.key
-            or (one.key is None and (one.criteria, one.endpoint) == (spec.criteria, endpoint))
-        )
-    ]
-
-
 def policy_name(spec: model.BotSpec) -> str:
     """Return the name of a bot's own AccessPolicy."""
     return f"{spec.name} (medbots)"
-
-
-def _live_bot(live: state.LiveBot) -> dict[str, object]:
-    return {
-        "name": live.name,
-        "description": live.description,
-        "runtimeVersion": live.runtime,
-        "timeout": live.timeout,
-        "runAsUser": live.run_as_user,
-        "executableCode": (live.digest, live.code_hash),
-    }
-
-
-def _wanted_bot(spec: model.BotSpec, bundle: model.Bundle) -> dict[str, object]:
-    return {
-        "name": spec.name,
-        "description": spec.description,
-        "runtimeVersion": RUNTIME,
-        "timeout": spec.timeout,
-        "runAsUser": spec.run_as_user,
-        "executableCode": (bundle.digest, bundle.attachment_hash),
-    }
-
-
-def _live_subscription(live: state.LiveSubscription) -> dict[str, object]:
-    return {
-        "reason": live.name,
-        "criteria": live.criteria,
-        "status": live.status,
-        "channel.type": live.channel,
-        "channel.endpoint": live.endpoint,
-        "interaction": live.interaction,
-        "fhirPathCriteria": live.fhirpath,
-    }
-
-
-def _wanted_subscription(spec: model.SubscriptionSpec, endpoint: str) -> dict[str, object]:
-    return {
-        "reason": spec.name,
-        "criteria": spec.criteria,
-        "status": "active",
-        "channel.type": "rest-hook",
-        "channel.endpoint": endpoint,
-        "interaction": spec.interaction and spec.interaction.value,
-        "fhirPathCriteria": spec.fhirpath,
-    }
-
-
-def _rules(rules: Iterable[object]) -> list[object]:
-    return list(rules)
-
-
-def _differing(live: dict[str, object] | None, wanted: dict[str, object]) -> tuple[str, ...]:
-    if live is None:
-        return tuple(name for name, value in wanted.items() if value not in (None, "", False))
-    return tuple(name for name, value in wanted.items() if live[name] != value)
 
 
 def _action(live: object | None, fields: tuple[str, ...]) -> Action:
