@@ -111,6 +111,8 @@ class _Run:
 
     def _needs(self, change: plan.Change) -> list[tuple[state.Kind, str]]:
         match change.kind, change.spec:
+            case state.Kind.BOT, model.BotSpec(key=key):
+                return [(state.Kind.POLICY, key)]
             case state.Kind.MEMBERSHIP, model.BotSpec(key=key):
                 return [(state.Kind.BOT, key), (state.Kind.POLICY, key)]
             case state.Kind.SUBSCRIPTION, model.SubscriptionSpec(bot=key):
@@ -133,18 +135,20 @@ class _Run:
             case state.Kind.BOT, model.BotSpec() as spec:
                 bundle = self._desired.bundles[spec.key]
                 if change.id is None:
-                    return server.create_bot(spec, bundle)
+                    return server.create_bot(spec, bundle, self._policy(spec))
                 upload = "executableCode" in change.fields
                 return server.update_bot(change.id, spec, bundle, upload=upload)
             case state.Kind.MEMBERSHIP, model.BotSpec() as spec:
                 bot_id = self._ids[state.Kind.BOT, spec.key]
-                policy_id = self._ids.get((state.Kind.POLICY, spec.key)) if spec.policy else None
-                return server.write_membership(bot_id, change.id, policy_id)
+                return server.write_membership(bot_id, change.id, self._policy(spec))
             case state.Kind.SUBSCRIPTION, model.SubscriptionSpec() as spec:
                 bot_id = self._ids[state.Kind.BOT, spec.bot]
                 return server.write_subscription(change.id, spec, bot_id)
             case _:
                 raise AssertionError(f"no way to write a {change.kind}")
+
+    def _policy(self, spec: model.BotSpec) -> str | None:
+        return self._ids.get((state.Kind.POLICY, spec.key)) if spec.policy else None
 
 
 def _groups(changes: list[plan.Change]) -> list[list[plan.Change]]:

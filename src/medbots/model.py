@@ -91,6 +91,8 @@ class SecretSpec:
     value: secret_module.Secret | None = field(default=None, repr=False)
     """None: medbots has no value for it here."""
     required: bool = True
+    default: bool = False
+    """Nobody set it: good for a project that has none, never to replace one that is there."""
     made_by: str | None = None
     """The command that makes it, when it is not for the user to give."""
 

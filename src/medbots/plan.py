@@ -123,8 +123,14 @@ def diff(
 
 
 def _features(desired: model.Desired, actual: state.ServerState) -> Iterator[Change]:
+    live = actual.project.features
     for feature in desired.features:
-        present = feature in actual.project.features
+        if live is None:
+            reason = f"only {_ADMIN} can see the project's features"
+            change = Change(state.Kind.FEATURE, feature, feature, Action.UNCHANGED, feature)
+            yield replace(change, id=actual.project.id, skip=reason)
+            continue
+        present = feature in live
         may = actual.rights.super_admin
         yield Change(
             state.Kind.FEATURE,
@@ -163,7 +169,7 @@ def _secrets(desired: model.Desired, actual: state.ServerState) -> Iterator[Chan
                 )
         elif spec.name not in live:
             yield replace(change, action=Action.CREATE, fields=("valueString",))
-        elif live[spec.name] != spec.value and spec.made_by is None:
+        elif live[spec.name] != spec.value and not spec.default:
             yield replace(change, action=Action.UPDATE, fields=("valueString",))
         else:
             yield change

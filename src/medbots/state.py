@@ -28,7 +28,8 @@ class Project:
 
     id: str
     name: str
-    features: frozenset[str] = frozenset()
+    features: frozenset[str] | None = frozenset()
+    """None: the login may not read the Project."""
     secrets: Mapping[str, secret.Secret] | None = field(default=None, repr=False)
     """None: the login may not read them."""
 
@@ -151,8 +152,10 @@ class Server(Protocol):
         """Create or update the Device of a model alias; return its id."""
         ...
 
-    async def create_bot(self, spec: model.BotSpec, bundle: model.Bundle) -> str:
-        """Create a Bot together with its ProjectMembership; return the Bot's id."""
+    async def create_bot(
+        self, spec: model.BotSpec, bundle: model.Bundle, policy_id: str | None
+    ) -> str:
+        """Create a Bot with a ProjectMembership of this policy; return the Bot's id."""
         ...
 
     async def update_bot(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import medbots
-from medbots.cli import options
+from medbots.cli import deploy, options, subscriptions
 
 app = typer.Typer(
     name="medbots",
@@ -34,3 +34,7 @@ def _root(
     ] = False,
 ) -> None:
     """Deploy, verify and repair AI bots on a self-hosted Medplum."""
+
+
+for module in (deploy, subscriptions):
+    module.register(app)

@@ -81,12 +81,16 @@ _STYLES = {
 }
 
 
+def _standstill(steps: int = 1) -> None:  # noqa: ARG001
+    """Where there is no bar, nothing moves."""
+
+
 @contextmanager
 def progress(opts: options.Options, title: str, total: int) -> Iterator[Advance]:
     """Show a bar on stderr when it is a terminal and stdout is not JSON."""
     console = _console(opts, error=True)
     if opts.json or not console.is_terminal:
-        yield lambda steps=1: None
+        yield _standstill
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from medbots import config, errors
+from medbots import config, errors, model
 from medbots.cli import options
 
 if TYPE_CHECKING:
@@ -45,8 +45,19 @@ def settings(
     return config.resolve(opts.flags, os.environ, profile, from_manifest)
 
 
+def bundles(the_manifest: manifest_module.Manifest) -> dict[str, model.Bundle]:
+    """Return the bundle of each bot: built before when nothing changed, else built now.
+
+    Raises:
+        errors.BundleError: a bot cannot be bundled, or its bundle would fail on the server.
+    """
+    from medbots import bundler
+
+    return bundler.bundle_all(the_manifest.bots)
+
+
 @asynccontextmanager
-async def connected(opts: options.Options, settings: config.Settings) -> AsyncIterator[Client]:
+async def connected(settings: config.Settings) -> AsyncIterator[Client]:
     """Log in, by whatever the settings hold, and yield the client."""
     from medbots.medplum import auth
 

@@ -1,0 +1,59 @@
+"""`plan` and `deploy`: bots, memberships, policies, devices and secrets as one plan."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from medbots import state
+from medbots.cli import changes, options
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, change nothing.")]
+Only = Annotated[str | None, typer.Option("--only", metavar="GLOB", help="Keys to limit it to.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, help="Writes under way at once.")]
+ExpectProject = Annotated[
+    str | None,
+    typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
+]
+DetailedExitcode = Annotated[
+    bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the tree."""
+    app.command("plan", cls=options.Command)(plan)
+    app.command("deploy", cls=options.Command)(deploy)
+
+
+def plan(
+    ctx: typer.Context,
+    only: Only = None,
+    expect_project: ExpectProject = None,
+    detailed_exitcode: DetailedExitcode = False,
+) -> None:
+    """Show what deploy and subscriptions sync would change; change nothing."""
+    request = changes.Request(
+        tuple(state.Kind),
+        dry_run=True,
+        only=only,
+        expect_project=expect_project,
+        detailed_exitcode=detailed_exitcode,
+    )
+    changes.execute(options.of(ctx), request)
+
+
+def deploy(
+    ctx: typer.Context,
+    dry_run: DryRun = False,
+    only: Only = None,
+    jobs: Jobs = 4,
+    expect_project: ExpectProject = None,
+    detailed_exitcode: DetailedExitcode = False,
+) -> None:
+    """Bring the bots, with all that they need to run, into the project."""
+    request = changes.Request(
+        changes.DEPLOY, dry_run, only, jobs, expect_project, detailed_exitcode and dry_run
+    )
+    changes.execute(options.of(ctx), request)

@@ -1,0 +1,107 @@
+"""What should stand in one project: the manifest, with the settings of this run filled in."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import replace
+
+from medbots import config, errors, manifest, model, secret
+
+DATABASE_SECRET = "DATABASE_URL"  # noqa: S105
+"""Made by `db init`: the connection URL of the bots' own database role."""
+
+_MADE_BY = {DATABASE_SECRET: "medbots db init"}
+
+_SETTINGS = {
+    "LLM_ROUTER_URL": "bot_llm_router_url",
+    "LLM_API_KEY": "llm_api_key",
+    "CLINICAL_MODEL": "clinical_model",
+    "EMBEDDING_MODEL": "embedding_model",
+    "EMBEDDING_DIM": "embedding_dim",
+    "EMBEDDING_PREFIX_MODE": "embedding_prefix",
+}
+
+
+def build(
+    the_manifest: manifest.Manifest,
+    settings: config.Settings,
+    environ: Mapping[str, str],
+    project_id: str,
+    bundles: Mapping[str, model.Bundle],
+) -> model.Desired:
+    """Return everything that the manifest asks for in the project `project_id`."""
+    return model.Desired(
+        namespace=the_manifest.namespace,
+        bots=the_manifest.bots,
+        bundles=bundles,
+        subscriptions=the_manifest.subscriptions,
+        devices=tuple(
+            model.DeviceSpec(alias, f"{alias} (model alias)")
+            for alias in dict.fromkeys((settings.clinical_model, settings.embedding_model))
+        ),
+        secrets=tuple(secrets(the_manifest.bots, settings, environ, project_id)),
+    )
+
+
+def secrets(
+    bots: tuple[model.BotSpec, ...],
+    settings: config.Settings,
+    environ: Mapping[str, str],
+    project_id: str,
+) -> list[model.SecretSpec]:
+    """Return the project secrets that `bots` read, with the values that are known here."""
+    required = {name for bot in bots for name in bot.secrets}
+    optional = {name for bot in bots for name in bot.optional_secrets}
+    return [
+        _secret(name, settings, environ, project_id, required=name in required)
+        for name in sorted(required | optional)
+    ]
+
+
+def _secret(
+    name: str,
+    settings: config.Settings,
+    environ: Mapping[str, str],
+    project_id: str,
+    *,
+    required: bool,
+) -> model.SecretSpec:
+    spec = model.SecretSpec(name, required=required, made_by=_MADE_BY.get(name))
+    if spec.made_by:
+        return spec
+    if name == "MEDBOTS_PROJECT_ID":
+        return replace(spec, value=secret.Secret(project_id))
+    if name in _SETTINGS:
+        value = getattr(settings, _SETTINGS[name])
+        if isinstance(value, secret.Secret) or value is None:
+            return replace(spec, value=value)
+        default = settings.origin(_SETTINGS[name]) == "default"
+        return replace(spec, value=secret.Secret(str(value)), default=default)
+    return replace(spec, value=secret.Secret(environ[name]) if environ.get(name) else None)
+
+
+def only(desired: model.Desired, pattern: str) -> model.Desired:
+    """Return the part of `desired` whose bots' or subscriptions' keys match a glob.
+
+    Raises:
+        errors.UsageError: nothing matches.
+    """
+    bots = tuple(bot for bot in desired.bots if fnmatch.fnmatchcase(bot.key, pattern))
+    keys = {bot.key for bot in bots}
+    subscriptions = tuple(
+        one
+        for one in desired.subscriptions
+        if one.bot in keys or fnmatch.fnmatchcase(one.key, pattern)
+    )
+    if not bots and not subscriptions:
+        known = [bot.key for bot in desired.bots] + [one.key for one in desired.subscriptions]
+        near = difflib.get_close_matches(pattern, known, n=1)
+        raise errors.UsageError(
+            f"--only {pattern}: nothing in the manifest has such a key",
+            hint=f"did you mean {near[0]}?" if near else f"keys: {', '.join(known)}",
+        )
+    names = {name for bot in bots for name in (*bot.secrets, *bot.optional_secrets)}
+    kept = tuple(spec for spec in desired.secrets if spec.name in names)
+    return replace(desired, bots=bots, subscriptions=subscriptions, secrets=kept)

@@ -1,0 +1,219 @@
+"""FHIR JSON to the model and back: pure functions, one direction a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medbots import fields, model, secret, state
+
+Json = dict[str, Any]
+
+_STRUCTURE = "https://medplum.com/fhir/StructureDefinition/"
+INTERACTION_URL = _STRUCTURE + "subscription-supported-interaction"
+FHIRPATH_URL = _STRUCTURE + "fhir-path-criteria-expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The systems of the identifiers and tags that make a resource ours."""
+
+    namespace: str
+
+    def system(self, kind: str) -> str:
+        """Return the system of one kind, such as `urn:medbots/bot`."""
+        return f"{self.namespace}/{kind}"
+
+    def token(self, kind: str, *keys: str) -> str:
+        """Return a search value that finds any of `keys`."""
+        return ",".join(f"{self.system(kind)}|{key}" for key in keys)
+
+    def identified(self, resource: Json, kind: str) -> str | None:
+        """Return the key in the resource's identifier, if it is ours."""
+        return _value(resource.get("identifier"), self.system(kind), "value")
+
+    def tagged(self, resource: Json, kind: str) -> str | None:
+        """Return the key in the resource's `meta.tag`, if it is ours."""
+        return _value(resource.get("meta", {}).get("tag"), self.system(kind), "code")
+
+
+def _value(entries: Any, system: str, member: str) -> str | None:
+    found = (one.get(member) for one in entries or () if one.get("system") == system)
+    return next(found, None)
+
+
+def with_entry(entries: Any, system: str, member: str, value: str) -> list[Json]:
+    """Return identifiers or tags with the one of `system` set, the others kept."""
+    others = [one for one in entries or () if one.get("system") != system]
+    return [*others, {"system": system, member: value}]
+
+
+def reference_id(reference: Any) -> str | None:
+    """Return the id in `{"reference": "Type/id"}`."""
+    text = (reference or {}).get("reference", "")
+    return text.rpartition("/")[2] or None
+
+
+def live_project(resource: Json, *, readable: bool) -> state.Project:
+    """Read a Project; `readable`: whether this login sees its secrets."""
+    values = {
+        one["name"]: secret.Secret(str(one.get("valueString", "")))
+        for one in resource.get("secret") or ()
+    }
+    return state.Project(
+        resource["id"],
+        resource.get("name", ""),
+        frozenset(resource.get("features") or ()),
+        values if readable else None,
+    )
+
+
+def live_bot(resource: Json, names: Names) -> state.LiveBot:
+    """Read a Bot."""
+    digest = names.tagged(resource, "digest")
+    return state.LiveBot(
+        id=resource["id"],
+        name=resource.get("name", ""),
+        key=names.identified(resource, "bot"),
+        description=resource.get("description", ""),
+        runtime=resource.get("runtimeVersion", ""),
+        timeout=resource.get("timeout"),
+        run_as_user=bool(resource.get("runAsUser")),
+        digest=f"sha256:{digest}" if digest else None,
+        code_hash=(resource.get("executableCode") or {}).get("hash"),
+    )
+
+
+def live_membership(resource: Json) -> state.LiveMembership:
+    """Read a Bot's ProjectMembership."""
+    return state.LiveMembership(
+        resource["id"],
+        reference_id(resource.get("profile")) or "",
+        reference_id(resource.get("accessPolicy")),
+    )
+
+
+def live_policy(resource: Json, key: str) -> state.LivePolicy:
+    """Read an AccessPolicy of ours."""
+    rules = tuple(resource.get("resource") or ())
+    return state.LivePolicy(resource["id"], key, resource.get("name", ""), rules)
+
+
+def live_device(resource: Json, key: str) -> state.LiveDevice:
+    """Read a Device of ours."""
+    names = resource.get("deviceName") or [{}]
+    return state.LiveDevice(resource["id"], key, names[0].get("name", ""))
+
+
+def live_subscription(resource: Json, names: Names) -> state.LiveSubscription:
+    """Read a Subscription."""
+    channel = resource.get("channel") or {}
+    return state.LiveSubscription(
+        id=resource["id"],
+        key=names.tagged(resource, "subscription"),
+        name=resource.get("reason", ""),
+        criteria=resource.get("criteria", ""),
+        endpoint=channel.get("endpoint", ""),
+        status=resource.get("status", ""),
+        channel=channel.get("type", ""),
+        interaction=_extension(resource, INTERACTION_URL, "valueCode"),
+        fhirpath=_extension(resource, FHIRPATH_URL, "valueString"),
+    )
+
+
+def _extension(resource: Json, url: str, member: str) -> str | None:
+    found = (one.get(member) for one in resource.get("extension") or () if one.get("url") == url)
+    return next(found, None)
+
+
+def attachment(bundle: model.Bundle, binary_id: str) -> Json:
+    """Return the Attachment that links a Bot to its uploaded code."""
+    return {
+        "contentType": "application/javascript",
+        "url": f"Binary/{binary_id}",
+        "title": "index.js",
+        "size": len(bundle.code),
+        "hash": bundle.attachment_hash,
+    }
+
+
+def bot_fields(
+    names: Names, spec: model.BotSpec, bundle: model.Bundle, live: Json, binary_id: str | None
+) -> Json:
+    """Return the managed members of a Bot; identifiers and tags of others are kept."""
+    tags = live.get("meta", {}).get("tag")
+    written: Json = {
+        "identifier": with_entry(live.get("identifier"), names.system("bot"), "value", spec.key),
+        "name": spec.name,
+        "description": spec.description,
+        "runtimeVersion": fields.RUNTIME,
+        "timeout": spec.timeout,
+        "runAsUser": spec.run_as_user,
+    }
+    if binary_id is not None:
+        code = attachment(bundle, binary_id)
+        digest = bundle.digest.removeprefix("sha256:")
+        written |= {
+            "sourceCode": code,
+            "executableCode": code,
+            "meta/tag": with_entry(tags, names.system("digest"), "code", digest),
+        }
+    return {path: value for path, value in written.items() if value != ""}
+
+
+def patch(members: Mapping[str, Any], version: str | None) -> list[Json]:
+    """Return a JSON Patch that sets `members`, and fails when `version` is no longer current."""
+    guard = [{"op": "test", "path": "/meta/versionId", "value": version}] if version else []
+    return guard + [
+        {"op": "add", "path": f"/{path}", "value": value} for path, value in members.items()
+    ]
+
+
+def policy(names: Names, spec: model.BotSpec, name: str) -> Json:
+    """Return the AccessPolicy of a bot's own membership."""
+    return {
+        "resourceType": "AccessPolicy",
+        "meta": {"tag": [{"system": names.system("policy"), "code": spec.key}]},
+        "name": name,
+        "resource": [dict(rule) for rule in spec.policy],
+    }
+
+
+def device(names: Names, spec: model.DeviceSpec) -> Json:
+    """Return the Device that authors what a model wrote."""
+    return {
+        "resourceType": "Device",
+        "identifier": [{"system": names.system("device"), "value": spec.key}],
+        "status": "active",
+        "deviceName": [{"name": spec.name, "type": "model-name"}],
+    }
+
+
+def subscription(
+    names: Names, spec: model.SubscriptionSpec, bot_id: str, live: Json | None = None
+) -> Json:
+    """Return a Subscription; what others added to a live one is kept."""
+    live = live or {"resourceType": "Subscription"}
+    meta = live.get("meta", {})
+    tags = with_entry(meta.get("tag"), names.system("subscription"), "code", spec.key)
+    extensions = [
+        one
+        for one in live.get("extension") or ()
+        if one.get("url") not in (INTERACTION_URL, FHIRPATH_URL)
+    ]
+    if spec.interaction is not None:
+        extensions.append({"url": INTERACTION_URL, "valueCode": spec.interaction.value})
+    if spec.fhirpath is not None:
+        extensions.append({"url": FHIRPATH_URL, "valueString": spec.fhirpath})
+    written = live | {
+        "meta": meta | {"tag": tags},
+        "status": "active",
+        "reason": spec.name,
+        "criteria": spec.criteria,
+        "channel": (live.get("channel") or {}) | {"type": "rest-hook", "endpoint": f"Bot/{bot_id}"},
+        "extension": extensions,
+    }
+    if not extensions:
+        del written["extension"]
+    return written
