@@ -138,6 +138,12 @@ class PartlyAppliedError(MedbotsError):
     code = "partly-applied"
 
 
+class StorageError(MedbotsError):
+    """A file of the state folder cannot be read or written."""
+
+    code = "state-folder"
+
+
 class CheckFailedError(MedbotsError):
     """A check failed."""
 
