@@ -81,7 +81,7 @@ _STYLES = {
 }
 
 
-def _standstill(steps: int = 1) -> None:  # noqa: ARG001
+def _standstill(steps: int = 1) -> None:
     """Where there is no bar, nothing moves."""
 
 
