@@ -1,0 +1,138 @@
+import { Buffer } from 'node:buffer';
+import type { MedplumClient } from '@medplum/core';
+import type { Attachment } from '@medplum/fhirtypes';
+import { clinicalDocumentToText, isClinicalDocument } from './ccda-text.ts';
+import { BotFailure } from './failure.ts';
+import { htmlToText } from './html-text.ts';
+import { decodeText, parseMediaType } from './text-decoding.ts';
+import { withTimeLimit } from './time-limit.ts';
+
+/** An attachment's text, or why it has none. */
+export type AttachmentText = { text: string; reason?: never } | { text?: never; reason: string };
+
+/** The largest content that is read. */
+const GREATEST_BYTES = 5 * 1024 * 1024;
+const READ_LIMIT_MS = 5_000;
+
+const PLAIN = ['text/plain', 'text/markdown', 'text/x-markdown'];
+const HTML = ['text/html', 'application/xhtml+xml'];
+const XML = ['text/xml', 'application/xml', 'application/hl7-cda+xml', 'application/cda+xml', 'application/hl7-v3+xml'];
+
+const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
+
+/**
+ * The text of an attachment.
+ *
+ * Plain text and Markdown are taken as they are, HTML and C-CDA put into text; nothing else is ever decoded.
+ * Content comes from the attachment itself or from a Binary of this server, over FHIR with the bot's own rights:
+ * of a storage URL only the Binary's id is used, and no other host is ever contacted.
+ */
+export async function attachmentText(medplum: MedplumClient, attachment: Attachment): Promise<AttachmentText> {
+  if (!attachment.contentType) {
+    return { reason: 'it has no content type' };
+  }
+  const { type, charset } = parseMediaType(attachment.contentType);
+  if (![...PLAIN, ...HTML, ...XML].includes(type)) {
+    return { reason: 'content of this type is not read as text' };
+  }
+  const content = await readContent(medplum, attachment);
+  if ('reason' in content) {
+    return content;
+  }
+  const decoded = decodeText(content.bytes, charset);
+  if ('reason' in decoded) {
+    return decoded;
+  }
+  if (HTML.includes(type)) {
+    return { text: htmlToText(decoded.text) };
+  }
+  if (XML.includes(type)) {
+    return isClinicalDocument(decoded.text)
+      ? { text: clinicalDocumentToText(decoded.text) }
+      : { reason: 'it is XML, but no clinical document (CDA)' };
+  }
+  return { text: decoded.text };
+}
+
+type Content = { bytes: Uint8Array } | { reason: string };
+
+async function readContent(medplum: MedplumClient, attachment: Attachment): Promise<Content> {
+  if (attachment.data !== undefined) {
+    return decodeBase64(attachment.data);
+  }
+  if (attachment.url === undefined) {
+    return { reason: 'it has no content' };
+  }
+  const id = binaryId(attachment.url, medplum.getBaseUrl());
+  if (id === undefined) {
+    return { reason: 'its URL is not on this server' };
+  }
+  if ((attachment.size ?? 0) > GREATEST_BYTES) {
+    return { reason: tooLarge() };
+  }
+  return readBinary(medplum, id);
+}
+
+function decodeBase64(data: string): Content {
+  const compact = data.replace(/\s+/g, '');
+  if (compact.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(compact)) {
+    return { reason: 'its data is no base64' };
+  }
+  const bytes = Buffer.from(compact, 'base64');
+  return bytes.length > GREATEST_BYTES ? { reason: tooLarge() } : { bytes };
+}
+
+/** The id of this server's Binary that a URL means: a reference, a FHIR URL or a signed storage URL. */
+export function binaryId(url: string, baseUrl: string): string | undefined {
+  const reference = new RegExp(`^Binary/(${UUID})(?:/_history/${UUID})?$`, 'i').exec(url);
+  if (reference) {
+    return reference[1];
+  }
+  if (!URL.canParse(url) || new URL(url).origin !== new URL(baseUrl).origin) {
+    return undefined;
+  }
+  const path = new RegExp(
+    `(?:/fhir/R4/Binary/(${UUID})(?:/_history/${UUID})?|/storage/(${UUID})(?:/${UUID})?)$`,
+    'i'
+  ).exec(new URL(url).pathname);
+  return path?.[1] ?? path?.[2];
+}
+
+/** Reads a Binary's bytes. MedplumClient's own download takes an error's body for the content. */
+async function readBinary(medplum: MedplumClient, id: string): Promise<Content> {
+  try {
+    return await withTimeLimit('Reading an attachment', READ_LIMIT_MS, async (signal) => {
+      const response = await fetch(medplum.fhirUrl('Binary', id).toString(), {
+        headers: { Accept: '*/*', Authorization: `Bearer ${medplum.getAccessToken()}` },
+        redirect: 'error',
+        signal,
+      });
+      if (response.status !== 200) {
+        await response.text();
+        return { reason: `its Binary answered HTTP ${response.status}` };
+      }
+      return collect(response.body as unknown as AsyncIterable<Uint8Array>);
+    });
+  } catch (error) {
+    const late = error instanceof BotFailure && error.code === 'TIMEOUT';
+    return { reason: late ? `its Binary took longer than ${READ_LIMIT_MS} ms` : 'its Binary could not be read' };
+  }
+}
+
+/** The body's bytes, up to the limit: a Node stream from node-fetch, a web stream from Node's own fetch. */
+async function collect(body: AsyncIterable<Uint8Array>): Promise<Content> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body) {
+    length += part.length;
+    if (length > GREATEST_BYTES) {
+      return { reason: tooLarge() };
+    }
+    parts.push(part);
+  }
+  return { bytes: Buffer.concat(parts) };
+}
+
+function tooLarge(): string {
+  return `it is larger than ${GREATEST_BYTES / 1024 / 1024} MB`;
+}

@@ -1,0 +1,171 @@
+import { BotFailure } from './failure.ts';
+import { isUuid, parseReference } from './ids.ts';
+import { isObject } from './input.ts';
+
+/**
+ * Takes the fields of a command one by one, checked.
+ *
+ * `null` counts as absent. Call `done` at the end: a field that nobody took is an error, for a misspelt
+ * `patientId` must not turn a search of one patient into a search of all.
+ */
+export class Fields {
+  readonly #fields: Map<string, unknown>;
+  readonly #path: string;
+
+  constructor(fields: Record<string, unknown>, path = '') {
+    this.#fields = new Map(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
+    this.#path = path;
+  }
+
+  /** A text that is not blank, trimmed. */
+  text(name: string, longest: number): string | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    if (typeof value !== 'string' || value.trim() === '') {
+      throw this.#invalid(name, 'must be a text that is not blank');
+    }
+    if (value.length > longest) {
+      throw this.#invalid(name, `must have at most ${longest} characters`);
+    }
+    return value.trim();
+  }
+
+  oneOf<T extends string>(name: string, choices: readonly T[]): T | undefined {
+    const value = this.#take(name);
+    const choice = choices.find((candidate) => candidate === value);
+    if (value !== undefined && choice === undefined) {
+      throw this.#invalid(name, `must be one of ${choices.join(', ')}`);
+    }
+    return choice;
+  }
+
+  /** A list without repetitions, at least one long; a single value is a list of one. */
+  listOf<T extends string>(name: string, choices: readonly T[]): T[] | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    const values: unknown[] = Array.isArray(value) ? value : [value];
+    const chosen = choices.filter((choice) => values.includes(choice));
+    if (values.length === 0 || values.some((each) => !choices.some((choice) => choice === each))) {
+      throw this.#invalid(name, `must list one or more of ${choices.join(', ')}`);
+    }
+    return chosen;
+  }
+
+  number(name: string, minimum: number, maximum: number): number | undefined {
+    const value = this.#take(name);
+    if (value !== undefined && !(typeof value === 'number' && value >= minimum && value <= maximum)) {
+      throw this.#invalid(name, `must be a number from ${minimum} to ${maximum}`);
+    }
+    return value as number | undefined;
+  }
+
+  integer(name: string, minimum: number, maximum: number): number | undefined {
+    const value = this.#take(name);
+    if (value !== undefined && !(Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum)) {
+      throw this.#invalid(name, `must be a whole number from ${minimum} to ${maximum}`);
+    }
+    return value as number | undefined;
+  }
+
+  boolean(name: string): boolean | undefined {
+    const value = this.#take(name);
+    if (value !== undefined && typeof value !== 'boolean') {
+      throw this.#invalid(name, 'must be true or false');
+    }
+    return value as boolean | undefined;
+  }
+
+  /** The id of a resource of one type, given bare or as `Type/id`, in lower case. */
+  id(name: string, resourceType: string): string | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    const reference = parseReference(value);
+    const id = reference?.resourceType === resourceType ? reference.id : value;
+    if (!isUuid(id)) {
+      throw this.#invalid(name, `must be the id of a ${resourceType}, bare or as ${resourceType}/id`);
+    }
+    return id.toLowerCase();
+  }
+
+  /** A calendar date, YYYY-MM-DD. */
+  date(name: string): string | undefined {
+    const value = this.#take(name);
+    if (value !== undefined && !(typeof value === 'string' && isDate(value))) {
+      throw this.#invalid(name, 'must be a date, YYYY-MM-DD');
+    }
+    return value as string | undefined;
+  }
+
+  /** An instant, or a calendar date (its start in UTC), as ISO text in UTC. */
+  instant(name: string): string | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    const zoned = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/;
+    if (typeof value !== 'string' || !isDate(value.slice(0, 10)) || !(value.length === 10 || zoned.test(value))) {
+      throw this.#invalid(name, 'must be a date, YYYY-MM-DD, or an instant with its time zone');
+    }
+    const instant = new Date(value);
+    if (Number.isNaN(instant.getTime())) {
+      throw this.#invalid(name, 'must be a date, YYYY-MM-DD, or an instant with its time zone');
+    }
+    return instant.toISOString();
+  }
+
+  /** The fields of a nested object. */
+  object(name: string): Fields | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    if (!isObject(value)) {
+      throw this.#invalid(name, 'must be an object');
+    }
+    return new Fields(value, `${this.#path}${name}.`);
+  }
+
+  /** @throws BotFailure INVALID_INPUT when the value is absent. */
+  present<T>(name: string, value: T | undefined): T {
+    if (value === undefined) {
+      throw this.#invalid(name, 'is missing');
+    }
+    return value;
+  }
+
+  /** @throws BotFailure INVALID_INPUT for a field that the bot does not know. */
+  done(): void {
+    const [unknown] = this.#fields.keys();
+    if (unknown !== undefined) {
+      // The name comes from the caller: only a plain one is repeated.
+      const name = /^\w{1,40}$/.test(unknown) ? `${this.#path}${unknown}` : `${this.#path}(unprintable)`;
+      throw new BotFailure('INVALID_INPUT', `${name} is no field of this bot`, { field: name });
+    }
+  }
+
+  #take(name: string): unknown {
+    const value = this.#fields.get(name);
+    this.#fields.delete(name);
+    return value;
+  }
+
+  #invalid(name: string, rule: string): BotFailure {
+    const field = `${this.#path}${name}`;
+    return new BotFailure('INVALID_INPUT', `${field} ${rule}`, { field });
+  }
+}
+
+/** Whether a text is a day of the calendar. */
+function isDate(text: string): boolean {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) {
+    return false;
+  }
+  const day = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
+}

@@ -1,0 +1,32 @@
+import type { DocumentReference } from '@medplum/fhirtypes';
+import { attachedSections } from './attached.ts';
+import { conceptText, conceptWords, dayOf, labelled } from './datatypes.ts';
+import type { RecordSources, RecordText, Skipped } from './record-text.ts';
+
+/** A DocumentReference in words, with its attachments. */
+export async function documentReferenceText(
+  document: DocumentReference,
+  sources: Pick<RecordSources, 'attachment'>
+): Promise<RecordText> {
+  const skipped: Skipped[] = [];
+  const attachments = (document.content ?? []).map((content) => content.attachment).filter((each) => each !== undefined);
+  const attached = await attachedSections(attachments, sources, skipped);
+  return {
+    date: dayOf(document.date ?? document.context?.period?.start ?? attachments[0]?.creation),
+    sections: [
+      {
+        title: 'Document',
+        contentType: 'structured',
+        text: labelled([
+          ['Document', conceptText(document.type)],
+          ['Category', conceptWords(document.category)],
+          ['Status', document.docStatus ?? document.status],
+          ['Date', document.date],
+        ]),
+      },
+      { title: 'Description', contentType: 'note', text: document.description ?? '' },
+      ...attached,
+    ],
+    skipped,
+  };
+}

@@ -1,0 +1,82 @@
+import type { MedplumClient } from '@medplum/core';
+import type { AccessPolicy, Bundle, Patient, Resource } from '@medplum/fhirtypes';
+import { asFailure } from './failure.ts';
+import { fhirRequest, readCurrent } from './fhir.ts';
+
+/** A resource by type and id. */
+export interface ResourceKey {
+  resourceType: string;
+  resourceId: string;
+}
+
+/**
+ * What the client's user may read of some resources, in one request.
+ * @returns The current version id of each, by `Type/id`; what is gone or may not be read is absent.
+ * @throws BotFailure DB_ERROR or TIMEOUT when the server could not tell.
+ */
+export async function readableVersions(
+  medplum: MedplumClient,
+  resources: readonly ResourceKey[]
+): Promise<Map<string, string>> {
+  if (resources.length === 0) {
+    return new Map();
+  }
+  const types = [...new Set(resources.map(({ resourceType }) => resourceType))];
+  const batch: Bundle = {
+    resourceType: 'Bundle',
+    type: 'batch',
+    entry: types.map((type) => {
+      const ids = resources.filter(({ resourceType }) => resourceType === type).map(({ resourceId }) => resourceId);
+      return { request: { method: 'GET', url: `${type}?_id=${ids.join(',')}&_count=${ids.length}&_fields=id,meta` } };
+    }),
+  };
+  const answer = await fhirRequest('Reading the hits again', 'DB_ERROR', (signal) =>
+    medplum.executeBatch(batch, { signal })
+  );
+  const versions = new Map<string, string>();
+  for (const { resource } of answer.entry ?? []) {
+    // A type that may not be read at all answers an OperationOutcome in place of a Bundle.
+    for (const found of resource?.resourceType === 'Bundle' ? (resource.entry ?? []) : []) {
+      addVersion(versions, found.resource);
+    }
+  }
+  return versions;
+}
+
+function addVersion(versions: Map<string, string>, resource: Resource | undefined): void {
+  if (resource?.id && resource.meta?.versionId) {
+    versions.set(`${resource.resourceType}/${resource.id}`, resource.meta.versionId);
+  }
+}
+
+/** Whether the client's user may read a patient; one that does not exist is no different. */
+export async function mayReadPatient(medplum: MedplumClient, patientId: string): Promise<boolean> {
+  try {
+    return (await readCurrent<Patient>(medplum, 'Patient', patientId, 'DB_ERROR')).found !== undefined;
+  } catch (error) {
+    const failure = asFailure(error, 'DB_ERROR');
+    if (failure.code === 'UNAUTHORIZED') {
+      return false;
+    }
+    throw failure;
+  }
+}
+
+/**
+ * Tells the types of which the client's user sees only some fields: a stored text may quote the others.
+ * @returns A test of a resource type. When the server does not tell, it holds for every type.
+ */
+export async function fieldsHiddenOf(medplum: MedplumClient): Promise<(resourceType: string) => boolean> {
+  try {
+    const me = await fhirRequest(
+      'Reading the access policy',
+      'UNAUTHORIZED',
+      (signal) => medplum.get('auth/me', { signal, cache: 'reload' }) as Promise<{ accessPolicy?: AccessPolicy }>
+    );
+    const limited = (me.accessPolicy?.resource ?? []).filter((rule) => (rule.hiddenFields ?? []).length > 0);
+    const types = new Set(limited.map((rule) => rule.resourceType));
+    return (resourceType) => types.has(resourceType) || types.has('*');
+  } catch {
+    return () => true;
+  }
+}
