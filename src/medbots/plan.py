@@ -109,7 +109,7 @@ def diff(
         state.Kind.POLICY: lambda: _policies(desired, policies),
         state.Kind.DEVICE: lambda: _devices(desired, actual),
         state.Kind.BOT: lambda: _bots(desired, actual, bots),
-        state.Kind.MEMBERSHIP: lambda: _memberships(desired, actual, bots, policies),
+        state.Kind.MEMBERSHIP: lambda: _memberships(desired, actual, bots, policies, wanted),
         state.Kind.SUBSCRIPTION: lambda: _subscriptions(
             desired, actual, bots, creating=state.Kind.BOT in wanted
         ),
@@ -259,10 +259,13 @@ def _memberships(
     actual: state.ServerState,
     bots: dict[str, state.LiveBot | None],
     policies: dict[str, state.LivePolicy],
+    wanted: set[state.Kind],
 ) -> Iterator[Change]:
     by_bot = {member.bot_id: member for member in actual.memberships or ()}
     for spec in desired.bots:
         bot = bots[spec.key]
+        if bot is None and state.Kind.BOT not in wanted:
+            continue
         change = Change(state.Kind.MEMBERSHIP, spec.key, spec.name, Action.UNCHANGED, spec)
         if actual.memberships is None:
             yield replace(change, skip=f"only {_ADMIN} can see memberships")
@@ -278,7 +281,10 @@ def _memberships(
             )
             continue
         policy = policies.get(spec.key)
-        differs = bool(spec.policy) and (policy is None or live.policy_id != policy.id)
+        coming = policy is None and state.Kind.POLICY in wanted
+        differs = bool(spec.policy) and (
+            coming or (policy is not None and live.policy_id != policy.id)
+        )
         yield replace(
             change,
             action=Action.UPDATE if differs else Action.UNCHANGED,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -15,7 +15,6 @@ from medbots.cli import options, render_changes, wiring
 
 if TYPE_CHECKING:
     from medbots import apply, config, manifest, model, plan
-    from medbots.medplum.client import Client
 
 DEPLOY = tuple(kind for kind in state.Kind if kind is not state.Kind.SUBSCRIPTION)
 """The kinds that `deploy` keeps."""
@@ -39,6 +38,12 @@ class Request:
     detailed_exitcode: bool = False
 
 
+class Counter(Protocol):
+    """Knows how many requests were made since login."""
+
+    requests: int
+
+
 @dataclass(slots=True)
 class Report:
     """What is known of a run so far: it can be printed at any time, also after a failure."""
@@ -57,64 +62,92 @@ def execute(opts: options.Options, request: Request) -> None:
         errors.PartlyAppliedError: some changes failed; the next run completes them.
     """
     report = Report(request.dry_run)
+    reported(opts, report, _connect_and_run(opts, request, report))
+    render_changes.result(opts, report)
+    if request.detailed_exitcode and report.plan and report.plan.to_do:
+        raise typer.Exit(_CHANGES)
+
+
+def reported(opts: options.Options, report: Report, running: Coroutine[None, None, None]) -> None:
+    """Run to the end; on failure print what is known once there is a plan, then raise it.
+
+    Raises:
+        errors.MedbotsError: the failure; already printed where stdout is JSON.
+    """
     try:
-        wiring.run(_connect_and_run(opts, request, report))
+        wiring.run(running)
         raise_failures(report)
     except errors.MedbotsError as error:
         if report.plan is not None:
             render_changes.result(opts, report, error)
             error.reported = opts.json
         raise
-    render_changes.result(opts, report)
-    if request.detailed_exitcode and report.plan and report.plan.to_do:
-        raise typer.Exit(_CHANGES)
 
 
 async def _connect_and_run(opts: options.Options, request: Request, report: Report) -> None:
+    from medbots.medplum import server
+
     the_manifest = wiring.manifest(opts)
     settings = wiring.settings(opts, the_manifest)
     bundles = wiring.bundles(the_manifest) if state.Kind.BOT in request.kinds else {}
     async with wiring.connected(settings) as client:
-        await run(client, the_manifest, settings, bundles, request, report)
+        project = state.Project(client.project.id, client.project.name)
+        _expect(project, request.expect_project)
+        wanted = wish(the_manifest, settings, bundles, request, project)
+        the_server = server.ProjectServer(client, the_manifest.namespace)
+        await run(the_server, wanted, request, report, client)
 
 
-async def run(
-    client: Client,
+def wish(
     the_manifest: manifest.Manifest,
     settings: config.Settings,
     bundles: Mapping[str, model.Bundle],
     request: Request,
-    report: Report,
-) -> None:
-    """Read, plan and apply in the client's project, filling `report` as it goes.
+    project: state.Project,
+) -> model.Desired:
+    """Return what should stand in `project`, as far as `request` means it.
 
     Raises:
-        errors.NotAllowedError: another project than expected, or the login may not do a part.
+        errors.UsageError: nothing matches `--only`.
+    """
+    from medbots import desired
+
+    wanted = desired.build(the_manifest, settings, os.environ, project.id, bundles)
+    return desired.only(wanted, request.only) if request.only else wanted
+
+
+async def run(
+    server: state.Server,
+    wanted: model.Desired,
+    request: Request,
+    report: Report,
+    counter: Counter,
+) -> None:
+    """Read, plan and apply, filling `report` as it goes.
+
+    Raises:
+        errors.NotAllowedError: the login may not do a part of the plan; nothing was written.
         errors.MedbotsError: the server cannot be read. A failed change is in the report instead.
     """
-    from medbots import apply, desired, plan
-    from medbots.medplum import server as server_module
+    from medbots import apply, plan
 
     started = time.perf_counter()
-    _expect(client, request.expect_project)
-    wanted = desired.build(the_manifest, settings, os.environ, client.project.id, bundles)
-    if request.only:
-        wanted = desired.only(wanted, request.only)
-    server = server_module.ProjectServer(client, the_manifest.namespace)
     try:
         report.plan = plan.diff(wanted, await server.read(wanted), request.kinds)
-        if not request.dry_run:
+        if request.dry_run:
+            report.plan.raise_if_blocked()
+        else:
             async for applied in apply.apply(report.plan, server, jobs=request.jobs):
                 report.applied.append(applied)
     finally:
-        report.requests = client.requests
+        report.requests = counter.requests
         report.duration_ms = round((time.perf_counter() - started) * 1000)
 
 
-def _expect(client: Client, expected: str | None) -> None:
-    if expected and expected not in (client.project.id, client.project.name):
+def _expect(project: state.Project, expected: str | None) -> None:
+    if expected and expected not in (project.id, project.name):
         raise errors.NotAllowedError(
-            f"the login works in project {client.project.name!r} ({client.project.id}), "
+            f"the login works in project {project.name!r} ({project.id}), "
             f"and --expect-project says {expected!r}",
             hint="medbots login --project ID",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,8 +21,16 @@ _BOT_FIELDS = "identifier,name,description,runtimeVersion,timeout,runAsUser,exec
 class ProjectServer:
     """Reads and writes the bots, subscriptions and their kin of one project."""
 
-    def __init__(self, client: client_module.Client, namespace: str) -> None:
+    def __init__(
+        self,
+        client: client_module.Client,
+        namespace: str,
+        *,
+        project: state.Project | None = None,
+    ) -> None:
+        """Work in the login's project, or, as a super admin, in `project`."""
         self._client = client
+        self._project = project or state.Project(client.project.id, client.project.name)
         self._names = fhir.Names(namespace)
         self._raw: dict[str, fhir.Json] = {}
         """Resources as read, by id: what others wrote into them is kept on update."""
@@ -38,7 +47,7 @@ class ProjectServer:
         subscriptions = {one["id"]: one for one in [*found["Subscription"], *others]}
         self._raw |= subscriptions | {one["id"]: one for one in found["Bot"]}
         return state.ServerState(
-            project=self._project(found["Project"]),
+            project=self._live_project(found["Project"]),
             rights=self._client.rights,
             bots=bots,
             memberships=memberships,
@@ -95,7 +104,7 @@ class ProjectServer:
             token = names.token("subscription", *(one.key for one in desired.subscriptions))
             searches.append(("Subscription", {"_tag": token}))
         entries = [
-            client_module.BatchEntry("GET", f"Project/{self._client.project.id}"),
+            client_module.BatchEntry("GET", f"Project/{self._project.id}"),
             *(self._search(*search) for search in searches),
         ]
         first, *rest = await self._client.batch(entries)
@@ -108,10 +117,9 @@ class ProjectServer:
         kinds = ("Project", "Bot", "AccessPolicy", "Device", "Subscription")
         return {kind: list(found.get(kind, {}).values()) for kind in kinds}
 
-    def _project(self, found: list[fhir.Json]) -> state.Project:
-        project = self._client.project
+    def _live_project(self, found: list[fhir.Json]) -> state.Project:
         if not found:
-            return state.Project(project.id, project.name, features=None, secrets=None)
+            return replace(self._project, features=None, secrets=None)
         rights = self._client.rights
         return fhir.live_project(found[0], readable=rights.admin or rights.super_admin)
 
@@ -134,7 +142,7 @@ class ProjectServer:
         return memberships, _resources(triggers)
 
     def _search(self, kind: str, params: Mapping[str, str]) -> client_module.BatchEntry:
-        held = {"_project": self._client.project.id} if self._client.rights.super_admin else {}
+        held = {"_project": self._project.id} if self._client.rights.super_admin else {}
         query = urlencode({**params, "_count": str(_COUNT), **held})
         return client_module.BatchEntry("GET", f"{kind}?{query}")
 
@@ -144,7 +152,7 @@ class ProjectServer:
         Raises:
             errors.NotAllowedError: the server ignored it, as it does for a project admin.
         """
-        path = f"fhir/R4/Project/{self._client.project.id}"
+        path = f"fhir/R4/Project/{self._project.id}"
         project = await self._client.get(path)
         both = list(dict.fromkeys([*(project.get("features") or ()), *features]))
         await self._patch(path, {"features": both}, project)
@@ -154,14 +162,14 @@ class ProjectServer:
                 f"the server ignored the change of {written.get('name', 'the project')!r}",
                 hint="only a super admin of this server can enable project features",
             )
-        return self._client.project.id
+        return self._project.id
 
     async def write_secrets(self, values: Mapping[str, secret.Secret]) -> str:
         """Set these project secrets, keep the others; return the project's id.
 
         The list is replaced under a guard on the project's version, then read again.
         """
-        path = f"fhir/R4/Project/{self._client.project.id}"
+        path = f"fhir/R4/Project/{self._project.id}"
         project = await self._client.get(path)
         kept = [one for one in project.get("secret") or () if one["name"] not in values]
         added = [{"name": name, "valueString": one.reveal()} for name, one in values.items()]
@@ -173,7 +181,7 @@ class ProjectServer:
                 f"the server did not keep the secrets {', '.join(lost)}",
                 hint="log in as a project admin: medbots login",
             )
-        return self._client.project.id
+        return self._project.id
 
     async def write_policy(self, policy_id: str | None, spec: model.BotSpec) -> str:
         """Create or update the AccessPolicy of a bot; return its id."""
@@ -206,7 +214,7 @@ class ProjectServer:
         }
         if policy_id:
             body["accessPolicy"] = {"reference": f"AccessPolicy/{policy_id}"}
-        created = await self._client.post(f"admin/projects/{self._client.project.id}/bot", body)
+        created = await self._client.post(f"admin/projects/{self._project.id}/bot", body)
         members = fhir.bot_fields(self._names, spec, bundle, created, binary)
         await self._patch(f"fhir/R4/Bot/{created['id']}", members, created)
         return str(created["id"])
@@ -246,7 +254,7 @@ class ProjectServer:
         return membership_id
 
     async def _create_membership(self, bot_id: str, policy: fhir.Json | None) -> str:
-        project = self._client.project.id
+        project = self._project.id
         bot = {"reference": f"Bot/{bot_id}"}
         resource: fhir.Json = {
             "resourceType": "ProjectMembership",
