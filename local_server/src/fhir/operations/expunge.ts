@@ -1,0 +1,67 @@
+/** $expunge: forgets a resource with its history, or a whole project or compartment, in the background. */
+import { accepted, allOk, forbidden } from '@medplum/core';
+import type { FhirRequest, FhirResponse } from '@medplum/fhir-router';
+import type { AsyncJob, Resource } from '@medplum/fhirtypes';
+import type { Exchange } from '../../http/exchange.ts';
+import type { Repository } from '../repository.ts';
+import { search } from '../search.ts';
+
+const PAGE = 1000;
+
+export async function expunge(x: Exchange, request: FhirRequest): Promise<FhirResponse> {
+  const { repo, membership, project } = x.authenticated();
+  if (!project.superAdmin && !membership.admin) {
+    return [forbidden];
+  }
+  const { resourceType = '', id = '' } = request.params;
+  if (resourceType !== 'Project' && request.query.everything !== 'true') {
+    await repo.expunge(resourceType, [id]);
+    return [allOk];
+  }
+  const job = await repo.createResource<AsyncJob>({
+    resourceType: 'AsyncJob',
+    status: 'accepted',
+    request: `${x.app.baseUrl}fhir/R4${request.pathname}`,
+    requestTime: new Date().toISOString(),
+  });
+  void finish(x, job.id, expungeCompartment(repo, id));
+  return [accepted(`${x.app.baseUrl}fhir/R4/job/${job.id}/status`)];
+}
+
+/** The job may itself lie in the project that goes: then nothing is left to report to. */
+async function finish(x: Exchange, jobId: string, work: Promise<void>): Promise<void> {
+  const { system, log } = x.app;
+  let status: AsyncJob['status'] = 'completed';
+  await work.catch((err: Error) => {
+    status = 'error';
+    log.error('Expunge failed', { error: err.message });
+  });
+  const job = system.tryRead(`AsyncJob/${jobId}`);
+  if (!(job instanceof Error)) {
+    await system.updateResource({ ...(job as AsyncJob), status, transactionTime: new Date().toISOString() });
+  }
+}
+
+async function expungeCompartment(repo: Repository, compartment: string): Promise<void> {
+  for (const type of repo.app.store.types()) {
+    if (type === 'Binary') {
+      continue;
+    }
+    for (;;) {
+      const bundle = search(repo, {
+        resourceType: type as Resource['resourceType'],
+        count: PAGE,
+        filters: [{ code: '_compartment', operator: 'eq', value: compartment }],
+      });
+      const resources = (bundle.entry ?? []).map((e) => e.resource as Resource);
+      if (resources.length === 0) {
+        break;
+      }
+      await repo.expunge(type, resources.map((r) => r.id as string));
+      const binaries = new Set(resources.flatMap((r) => [...JSON.stringify(r).matchAll(/"Binary\/([\da-f-]{36})"/g)].map((m) => m[1] as string)));
+      if (binaries.size) {
+        await repo.expunge('Binary', [...binaries]);
+      }
+    }
+  }
+}
