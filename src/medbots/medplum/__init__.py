@@ -1,0 +1,1 @@
+"""Medplum: login, sessions, and the one client that speaks to its server."""

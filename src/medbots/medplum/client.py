@@ -1,0 +1,315 @@
+"""The client of one Medplum server, logged in to one project."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from medbots import errors, state
+from medbots.medplum import credentials, identity, outcome
+from medbots.medplum import http as http_module
+from medbots.medplum import tokens as tokens_module
+from medbots.medplum.identity import ProjectRef
+
+__all__ = ["BatchEntry", "BatchResult", "Client", "ProjectRef"]
+
+FHIR = "fhir/R4/"
+_FHIR_JSON = "application/fhir+json"
+_UPLOAD_LIMIT = 300.0
+"""Seconds."""
+_TYPE_LEVEL = re.compile(r"[A-Z][A-Za-z]+(/?\?.*|/?)")
+"""A path that names a resource type and no id: a search, or a conditional write."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """One request of a batch; `url` is relative to the FHIR endpoint, such as `Bot?name=x`."""
+
+    method: str
+    url: str
+    resource: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of one entry."""
+
+    status: int
+    resource: dict[str, Any] | None
+    outcome: dict[str, Any] | None
+    request: str = "batch entry"
+    """Method and path, for messages."""
+
+    def value(self) -> Any:
+        """Return the resource.
+
+        Raises:
+            errors.MedbotsError: the entry failed.
+        """
+        trouble = next(filter(outcome.is_error, (self.outcome, self.resource)), None)
+        if trouble is not None or not 200 <= self.status < 300:  # noqa: PLR2004
+            raise outcome.error(self.status, trouble or self.outcome, self.request)
+        return self.resource
+
+
+class Client:
+    """Requests as one login. Every method raises a MedbotsError when the server refuses.
+
+    A request that meets 401 is sent once more with renewed tokens: the server did nothing.
+    A super admin sees every project; searches and conditional writes are held to the one that
+    the login works in.
+    """
+
+    def __init__(
+        self,
+        http: http_module.Http,
+        source: credentials.Source,
+        tokens: tokens_module.Tokens,
+        who: identity.Identity,
+    ) -> None:
+        self.base_url = http.base_url
+        self.identity = who
+        self._http = http
+        self._source = source
+        self._tokens = tokens
+        self._renewing = asyncio.Lock()
+
+    @property
+    def project(self) -> ProjectRef:
+        """The one project that the login works in."""
+        return self.identity.project
+
+    @property
+    def rights(self) -> state.Rights:
+        """What the login may do."""
+        return self.identity.rights
+
+    @property
+    def user(self) -> str:
+        """Who is logged in, for display."""
+        return self.identity.user
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the access token ends."""
+        return self._tokens.expires_at
+
+    @property
+    def tokens(self) -> tokens_module.Tokens:
+        """The tokens in use, for the one place that stores them."""
+        return self._tokens
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests so far, those of logging in not counted."""
+        return self._http.sent
+
+    async def get(
+        self, path: str, params: Mapping[str, Any] | None = None, *, extended: bool = False
+    ) -> Any:
+        """Read; `extended` also returns `meta.project` and its kin."""
+        headers = {"X-Medplum": "extended"} if extended else {}
+        answer = await self._send("GET", self._held(path, params), headers=headers)
+        return self._document(answer)
+
+    async def post(
+        self,
+        path: str,
+        body: Any,
+        *,
+        if_none_exist: str | None = None,
+        time_limit: float = http_module.TIME_LIMIT,
+        text: bool = False,
+    ) -> Any:
+        """Create, or call an operation.
+
+        Args:
+            path: such as `fhir/R4/Task` or `fhir/R4/Bot/<id>/$execute`.
+            body: what becomes JSON.
+            if_none_exist: a search; create only where it finds nothing.
+            time_limit: seconds; an operation may take longer than a write.
+            text: an answer that is not JSON is returned as text: a bot may answer anything.
+        """
+        headers = {}
+        if if_none_exist is not None:
+            headers["If-None-Exist"] = self._held(f"X?{if_none_exist}").removeprefix("X?")
+        answer = await self._send(
+            "POST",
+            path,
+            headers=headers,
+            body=body,
+            time_limit=time_limit,
+            conditional=if_none_exist is not None,
+        )
+        return self._document(answer, text=text)
+
+    async def put(self, path: str, body: Any, *, if_match: str | None = None) -> Any:
+        """Replace a resource; `if_match` is the `meta.versionId` it must still have."""
+        headers = {} if if_match is None else {"If-Match": f'W/"{if_match}"'}
+        answer = await self._send("PUT", self._held(path), headers=headers, body=body)
+        return self._document(answer)
+
+    async def patch(self, path: str, operations: Sequence[Mapping[str, Any]]) -> Any:
+        """Apply a JSON Patch."""
+        headers = {"Content-Type": "application/json-patch+json"}
+        answer = await self._send("PATCH", self._held(path), headers=headers, body=operations)
+        return self._document(answer)
+
+    async def delete(self, path: str) -> None:
+        """Delete a resource."""
+        self._document(await self._send("DELETE", self._held(path)))
+
+    async def batch(self, entries: Sequence[BatchEntry]) -> list[BatchResult]:
+        """Send several requests as one; results stand in the order of the entries."""
+        if not entries:
+            return []
+        bundle = {
+            "resourceType": "Bundle",
+            "type": "batch",
+            "entry": [
+                {
+                    "request": {"method": one.method, "url": self._held(one.url)},
+                    **({} if one.resource is None else {"resource": one.resource}),
+                }
+                for one in entries
+            ],
+        }
+        reads = all(one.method == "GET" for one in entries)
+        answer = self._document(await self._send("POST", FHIR, body=bundle, read_only=reads))
+        results = answer.get("entry") if isinstance(answer, dict) else None
+        if not isinstance(results, list) or len(results) != len(entries):
+            raise errors.ServerError(f"a batch of {len(entries)} entries was not answered in full")
+        return [_result(entry, one) for entry, one in zip(entries, results, strict=True)]
+
+    async def search(
+        self, resource_type: str, params: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield every resource that a search finds, page after page."""
+        url = f"{FHIR}{resource_type}?{urlencode({'_count': 1000, **(params or {})}, doseq=True)}"
+        while url:
+            page = await self.get(url)
+            for entry in page.get("entry") or ():
+                if "resource" in entry:
+                    yield entry["resource"]
+            url = _next(page, after=url)
+
+    async def upload(self, content: bytes, filename: str, content_type: str) -> str:
+        """Store a file as a Binary; return its id."""
+        answer = await self._send(
+            "POST",
+            f"{FHIR}Binary?{urlencode({'_filename': filename})}",
+            headers={"Content-Type": content_type},
+            content=content,
+            time_limit=_UPLOAD_LIMIT,
+        )
+        return str(self._document(answer)["id"])
+
+    async def read_binary(self, binary_id: str) -> bytes:
+        """Return the bytes of a Binary."""
+        answer = await self._send(
+            "GET",
+            f"{FHIR}Binary/{binary_id}",
+            headers={"Accept": "*/*"},
+            time_limit=_UPLOAD_LIMIT,
+            any_type=True,
+        )
+        return answer.content
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        content: bytes | None = None,
+        **options: Any,
+    ) -> http_module.Answer:
+        kind = _FHIR_JSON if path.startswith(FHIR) else "application/json"
+        all_headers = {"Accept": kind}
+        if body is not None:
+            all_headers["Content-Type"] = kind
+            content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        all_headers |= headers or {}
+        tokens = self._tokens
+        if tokens.stale(datetime.now(UTC)):
+            tokens = await self._renew(tokens)
+        for last in (False, True):
+            all_headers["Authorization"] = f"Bearer {tokens.access.reveal()}"
+            answer = await self._http.send(
+                method, path, headers=all_headers, content=content, **options
+            )
+            if answer.status != 401 or last:  # noqa: PLR2004
+                break
+            tokens = await self._renew(tokens)
+        if not answer.ok:
+            raise outcome.error(answer.status, answer.document(), answer.request)
+        return answer
+
+    async def _renew(self, ended: tokens_module.Tokens) -> tokens_module.Tokens:
+        """Renew once for all requests that met the same end."""
+        async with self._renewing:
+            if self._tokens.access == ended.access:
+                self._tokens = await self._source.renew(self._http, ended)
+            return self._tokens
+
+    def _held(self, path: str, params: Mapping[str, Any] | None = None) -> str:
+        """Return `path` with `params`; a super admin's search is held to the project."""
+        if params:
+            path += ("&" if "?" in path else "?") + urlencode(params, doseq=True)
+        relative = path.removeprefix(FHIR)
+        if (
+            self.rights.super_admin
+            and _TYPE_LEVEL.fullmatch(relative)
+            and not re.search(r"[?&]_project=", relative)
+        ):
+            path += ("&" if "?" in path else "?") + urlencode({"_project": self.project.id})
+        return path
+
+    def _document(self, answer: http_module.Answer, *, text: bool = False) -> Any:
+        """Return the answer's JSON; an error that came with status 200 is one all the same."""
+        document = answer.document()
+        if document is None and answer.content and answer.content != b"null":
+            if text:
+                return answer.content.decode(errors="replace")
+            raise errors.ServerError(
+                f"{answer.request}: {self.base_url} answered {answer.media_type or 'something'} "
+                "instead of JSON",
+                hint="is a proxy in between?",
+            )
+        if outcome.is_error(document):
+            raise outcome.error(answer.status, document, answer.request)
+        return document
+
+
+def _result(entry: BatchEntry, document: Any) -> BatchResult:
+    response = document.get("response") or {}
+    status = str(response.get("status", "")).split(" ")[0]
+    return BatchResult(
+        status=int(status) if status.isdigit() else 500,
+        resource=document.get("resource"),
+        outcome=response.get("outcome"),
+        request=f"{entry.method} {entry.url.partition('?')[0]}",
+    )
+
+
+def _next(page: Mapping[str, Any], after: str) -> str:
+    """Return the path of the next page, empty at the end.
+
+    Only path and query of the link count: behind a proxy the server may know itself by another
+    name, and the login must not go there.
+    """
+    links = [one.get("url", "") for one in page.get("link") or () if one.get("relation") == "next"]
+    if not links:
+        return ""
+    parts = urlsplit(links[0])
+    url = FHIR + f"{parts.path}?{parts.query}".rpartition(FHIR)[2]
+    if url == after:
+        raise errors.ServerError(f"the search {after.partition('?')[0]} never ends")
+    return url
