@@ -1,0 +1,96 @@
+"""The request and the answer of `POST /v1/embeddings`, in OpenAI's shapes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medbots.local.model_server import hashing
+
+MAX_INPUTS = 2048
+"""OpenAI's limit on the texts of one request."""
+_DECIMALS = 7
+"""What a 32-bit float holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a client asks for."""
+
+    model: str
+    texts: tuple[str, ...]
+    dimension: int
+    base64: bool = False
+    """Vectors as base64 of little-endian 32-bit floats instead of JSON numbers."""
+
+
+def order(body: bytes, dimension: int) -> Order:
+    """Return what the request asks for; `dimension` holds where it names none.
+
+    Raises:
+        ValueError: it asks for something that cannot be.
+    """
+    try:
+        document = json.loads(body)
+    except ValueError:
+        raise ValueError("We could not parse the JSON body of your request.") from None
+    if not isinstance(document, dict):
+        raise ValueError("The body must be a JSON object.")  # noqa: TRY004
+    model = document.get("model")
+    if not isinstance(model, str) or not model:
+        raise ValueError("you must provide a model parameter")
+    encoding = document.get("encoding_format", "float")
+    if encoding not in ("float", "base64"):
+        raise ValueError("'encoding_format' must be 'float' or 'base64'")
+    return Order(
+        model,
+        _texts(document.get("input")),
+        _dimension(document.get("dimensions"), dimension),
+        encoding == "base64",
+    )
+
+
+def document(order: Order, vectors: Sequence[Sequence[float]], model: str) -> dict[str, Any]:
+    """Return the answer: one entry a vector, in the order of the texts, and the usage."""
+    used = sum(len(hashing.tokens(text)) for text in order.texts)
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _encoded(vector, order)}
+            for index, vector in enumerate(vectors)
+        ],
+        "model": model,
+        "usage": {"prompt_tokens": used, "total_tokens": used},
+    }
+
+
+def _encoded(vector: Sequence[float], order: Order) -> list[float] | str:
+    if order.base64:
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    return [round(value, _DECIMALS) for value in vector]
+
+
+def _texts(given: Any) -> tuple[str, ...]:
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not texts:
+        raise ValueError("'input' must be a string or a list of strings that is not empty")
+    if len(texts) > MAX_INPUTS:
+        raise ValueError(f"'input' must hold no more than {MAX_INPUTS} texts")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"'input[{index}]' must be a string; token lists are not taken here")  # noqa: TRY004
+        if not text:
+            raise ValueError(f"'input[{index}]' must not be empty")
+    return tuple(texts)
+
+
+def _dimension(given: Any, configured: int) -> int:
+    if given is None:
+        return configured
+    if isinstance(given, bool) or not isinstance(given, int) or not 2 <= given <= configured:  # noqa: PLR2004
+        raise ValueError(f"'dimensions' must be a number from 2 to {configured}")
+    return given
