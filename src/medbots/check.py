@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
+import fnmatch
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from medbots import errors
@@ -20,7 +23,7 @@ class Status(enum.StrEnum):
 
 
 class Severity(enum.StrEnum):
-    """How bad a failure of this check is."""
+    """How bad it is when this check does not pass."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -55,8 +58,31 @@ class Check:
     title: str
     run: Callable[[], Awaitable[Result]]
     severity: Severity = Severity.ERROR
+    """WARNING: not passing is never worse than a warning."""
     needs: tuple[str, ...] = ()
     """Ids of checks without which this one cannot mean anything: it is skipped when one failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a whole run saw."""
+
+    results: tuple[Result, ...]
+    fail_on: Severity = Severity.ERROR
+    """The mildest thing that makes the run fail."""
+    duration_ms: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run succeeded."""
+        bad = {Status.FAIL} if self.fail_on is Severity.ERROR else {Status.FAIL, Status.WARN}
+        return not any(result.status in bad for result in self.results)
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """Number of results by status."""
+        count = Counter(result.status for result in self.results)
+        return {status.value: count[status] for status in Status}
 
 
 def passed(observed: str = "", expected: str = "") -> Result:
@@ -79,24 +105,81 @@ def skipped(reason: str) -> Result:
     return Result("", Status.SKIP, reason=reason)
 
 
-async def run_all(checks: Iterable[Check]) -> AsyncIterator[Result]:
+def select(checks: Sequence[Check], only: Collection[str] = ()) -> tuple[Check, ...]:
+    """Return the checks whose id matches one of the globs; all of them without a glob.
+
+    Raises:
+        errors.UsageError: a glob matches nothing; the hint names the nearest ids.
+    """
+    for pattern in only:
+        matching([pattern], checks, "--only")
+    chosen = matching(only, checks, "--only") if only else {check.id for check in checks}
+    return tuple(check for check in checks if check.id in chosen)
+
+
+def matching(patterns: Collection[str], checks: Sequence[Check], flag: str) -> frozenset[str]:
+    """Return the ids that any of the globs matches.
+
+    Raises:
+        errors.UsageError: there are globs, and none of them matches.
+    """
+    ids = [check.id for check in checks]
+    found = frozenset(
+        name for name in ids if any(fnmatch.fnmatchcase(name, glob) for glob in patterns)
+    )
+    if patterns and not found:
+        asked = ", ".join(patterns)
+        near = [name for glob in patterns for name in _nearest(glob, ids)]
+        raise errors.UsageError(
+            f"{flag} {asked}: no check has such an id",
+            hint=f"did you mean {', '.join(near)}?" if near else "medbots verify --list-checks",
+        )
+    return found
+
+
+def _nearest(pattern: str, ids: list[str]) -> list[str]:
+    """By letters; a glob also by its fixed beginning, so that `bot.*` finds `bots.…`."""
+    near = difflib.get_close_matches(pattern, ids, n=3, cutoff=0.6)
+    stem = pattern.partition("*")[0].rstrip(".")
+    families = difflib.get_close_matches(stem, dict.fromkeys(name.split(".")[0] for name in ids))
+    return near or [f"{family}.*" for family in families[:3]]
+
+
+async def run_all(checks: Iterable[Check], skip: Collection[str] = ()) -> AsyncIterator[Result]:
     """Run `checks` in their order and yield each result as it is known.
 
-    A check whose prerequisite failed or was skipped is skipped with that reason.
+    A check whose prerequisite failed, or was itself skipped for a failure, is skipped and names
+    that failure. One that the user skips (`skip`: ids) holds up nothing: what needs it finds out
+    for itself.
     """
-    unmet: dict[str, Status] = {}
+    causes: dict[str, str] = {}
     for check in checks:
-        blocker = next((need for need in check.needs if need in unmet), None)
+        cause = next((causes[need] for need in check.needs if need in causes), None)
         started = time.perf_counter()
-        if blocker is not None:
-            verb = "failed" if unmet[blocker] is Status.FAIL else "was skipped"
-            result = skipped(f"{blocker} {verb}")
+        if check.id in skip:
+            result = skipped("left out by --skip")
+        elif cause is not None:
+            result = skipped(f"{cause} failed")
+            causes[check.id] = cause
         else:
-            try:
-                result = await check.run()
-            except errors.MedbotsError as error:
-                result = failed(error.message, fix=error.hint or "")
+            result = _graded(await _look(check), check.severity)
+            if result.status is Status.FAIL:
+                causes[check.id] = check.id
         elapsed = round((time.perf_counter() - started) * 1000)
-        if result.status in (Status.FAIL, Status.SKIP):
-            unmet[check.id] = result.status
-        yield replace(result, id=check.id, severity=check.severity, duration_ms=elapsed)
+        yield replace(result, id=check.id, duration_ms=elapsed)
+
+
+async def _look(check: Check) -> Result:
+    try:
+        return await check.run()
+    except errors.MedbotsError as error:
+        return failed(error.message, fix=error.hint or "")
+
+
+def _graded(result: Result, severity: Severity) -> Result:
+    """A failure of a mild check is a warning; a warning of a severe one is no error."""
+    if result.status is Status.FAIL and severity is Severity.WARNING:
+        return replace(result, status=Status.WARN, severity=severity)
+    if result.status is Status.WARN:
+        return replace(result, severity=Severity.WARNING)
+    return replace(result, severity=severity)

@@ -1,0 +1,1 @@
+"""What `verify` looks at: one small file a family, found by `catalogue`."""

@@ -1,0 +1,1 @@
+"""Vectors of clinical records: what must agree between model, table and readers."""

@@ -1,0 +1,185 @@
+"""The model router (OpenAI-compatible), as seen from this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import httpx
+
+from medbots import errors, secret, urls
+
+_TIME_LIMIT = 10.0
+"""Seconds for what costs the router nothing."""
+_EMBED_LIMIT = 60.0
+"""Seconds for an embedding; a model that has to be loaded first takes long."""
+_REFUSED = (401, 403)
+_BAD_REQUEST = 400
+"""LiteLLM's answer to a wrong key, where the request itself cannot be wrong."""
+_FAILED = 500
+
+
+class Router:
+    """One model router. Its key goes out only over TLS, to this machine, or where that is allowed.
+
+    Sources: OpenAI's API reference for `/v1/models` and `/v1/embeddings`; `/health/liveliness` is
+    LiteLLM's, and calls no model.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: secret.Secret | None,
+        *,
+        origin: str = "default",
+        allow_http: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._key = api_key
+        self._server = f"{self.base_url} ({origin})"
+        plain = self.base_url.startswith("http:") and not urls.is_loopback(self.base_url)
+        self._exposed = plain and not allow_http
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            verify=_trust(self.base_url),
+            # A proxy of the environment must not see what stays on this machine.
+            trust_env=not urls.is_loopback(self.base_url),
+            headers={"X-Client-Id": "medbots", "X-Clinic-Task": "health_check"},
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._client.aclose()
+
+    async def alive(self) -> str:
+        """Return what the router's liveliness route said, without a key and without a model.
+
+        A router that has no such route is alive when it answers at all.
+
+        Raises:
+            errors.UnreachableError: no answer, or a gateway's that does not reach it.
+        """
+        answer = await self._send("GET", "/health/liveliness", _TIME_LIMIT)
+        if answer.status_code >= _FAILED:
+            raise errors.UnreachableError(
+                f"{self._server} answers HTTP {answer.status_code} to /health/liveliness",
+                hint="look into the router's log; LLM_ROUTER_URL names the router",
+            )
+        if answer.is_success:
+            return "alive"
+        return f"answers, without a liveliness route (HTTP {answer.status_code})"
+
+    async def models(self) -> tuple[str, ...]:
+        """Return the aliases that the router offers to this key; no model is called.
+
+        Raises:
+            errors.NotAllowedError: the key is missing, wrong, or would go out unencrypted.
+            errors.ServerError: the router answered something else than a list of models.
+        """
+        document = self._document(
+            await self._send("GET", "/v1/models", _TIME_LIMIT, headers=self._authorization())
+        )
+        entries = document.get("data")
+        if not isinstance(entries, list):
+            raise errors.ServerError(f"{self._server}: /v1/models gave no list of models")
+        return tuple(str(one["id"]) for one in entries if isinstance(one, dict) and "id" in one)
+
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector for each text, in their order.
+
+        Raises:
+            errors.NotAllowedError: the key is missing, wrong, or would go out unencrypted.
+            errors.ServerError: the router answered something else than that many vectors.
+        """
+        body = {"model": model, "input": list(texts), "encoding_format": "float"}
+        headers = self._authorization()
+        document = self._document(
+            await self._send("POST", "/v1/embeddings", _EMBED_LIMIT, headers=headers, json=body)
+        )
+        vectors = _vectors(document.get("data"))
+        if len(vectors) != len(texts):
+            raise errors.ServerError(
+                f"{self._server}: {model} answered {len(vectors)} vectors for {len(texts)} texts"
+            )
+        return vectors
+
+    def _authorization(self) -> dict[str, str]:
+        if self._key and self._exposed:
+            raise errors.NotAllowedError(
+                f"{self._server} is plain HTTP beyond this machine: LLM_API_KEY would go out "
+                "unencrypted",
+                hint="use https:// in LLM_ROUTER_URL, or --allow-http where the network itself "
+                "is protected",
+            )
+        return {"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}
+
+    async def _send(
+        self, method: str, path: str, time_limit: float, **request: Any
+    ) -> httpx.Response:
+        try:
+            async with asyncio.timeout(time_limit):
+                return await self._client.request(
+                    method, self.base_url + path, timeout=time_limit, **request
+                )
+        except (TimeoutError, httpx.TimeoutException) as exc:
+            why = f"{path} gave no answer within {time_limit:.0f} s"
+            raise self._unreachable(why) from exc
+        except httpx.TransportError as exc:
+            raise self._unreachable(_reason(exc)) from exc
+
+    def _unreachable(self, why: str) -> errors.UnreachableError:
+        return errors.UnreachableError(
+            f"{self._server} cannot be reached: {why}",
+            hint="start the model router, or set LLM_ROUTER_URL to its address",
+        )
+
+    def _document(self, answer: httpx.Response) -> dict[str, Any]:
+        path = answer.request.url.path
+        try:
+            document = answer.json()
+        except ValueError:
+            document = None
+        if answer.is_success and isinstance(document, dict):
+            return document
+        said = f"{self._server}: {path} answers HTTP {answer.status_code}"
+        # LiteLLM answers 500 to a call without a key when it has no database to look one up in.
+        if (
+            answer.status_code in _REFUSED
+            or (answer.status_code == _FAILED and not self._key)
+            or (answer.status_code == _BAD_REQUEST and answer.request.method == "GET")
+        ):
+            which = "the key of LLM_API_KEY" if self._key else "no key (LLM_API_KEY is not set)"
+            raise errors.NotAllowedError(
+                f"{said} to {which}", hint="set LLM_API_KEY to the router's key"
+            )
+        if answer.is_success:
+            said = f"{said} without a JSON document: is this an OpenAI-compatible router?"
+        raise errors.ServerError(
+            said, hint="look into the router's log; LLM_ROUTER_URL names the router"
+        )
+
+
+def _vectors(entries: Any) -> list[list[float]]:
+    found: Iterable[Any] = entries if isinstance(entries, list) else ()
+    whole = [
+        one for one in found if isinstance(one, dict) and isinstance(one.get("embedding"), list)
+    ]
+    ordered = sorted(whole, key=lambda one: int(one.get("index", 0)))
+    return [[float(value) for value in one["embedding"]] for one in ordered]
+
+
+def _trust(base_url: str) -> ssl.SSLContext | bool:
+    """Return whom to trust; for plain HTTP nobody, which saves loading the certificates."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if base_url.startswith("http:") else True
+
+
+def _reason(exc: httpx.TransportError) -> str:
+    if isinstance(exc, httpx.ConnectError):
+        return "no connection"
+    return f"the connection broke ({type(exc).__name__})"
