@@ -31,7 +31,10 @@ def run(args: Sequence[str]) -> int:
     except typer.TyperException as error:
         usage = errors.UsageError(error.format_message(), hint="medbots --help")
         return _report(usage, args)
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
+        code = errors.InterruptedByUserError.exit_code
+    if code == errors.InterruptedByUserError.exit_code:
+        # Typer turns Ctrl-C into this code, silently.
         return _report(errors.InterruptedByUserError(), args)
     return code if isinstance(code, int) else 0
 

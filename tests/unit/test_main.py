@@ -1,0 +1,96 @@
+"""The error boundary: message, hint, exit code, and JSON where it was asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+import pytest
+
+from medbots import __main__ as boundary
+from medbots import errors
+from medbots.cli import changes
+
+
+def test_unknown_command_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typo is exit 64, so that a pipeline can tell it from drift."""
+    assert boundary.run(["depoly"]) == 64
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "depoly" in captured.err
+
+
+@pytest.mark.parametrize("args", [["--format", "json", "depoly"], ["depoly", "--format=json"]])
+def test_usage_error_as_json(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Also a line that cannot be parsed answers in JSON when JSON was asked for."""
+    assert boundary.run(args) == 64
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "usage"
+    assert "depoly" in error["message"]
+
+
+def test_unknown_format(capsys: pytest.CaptureFixture[str]) -> None:
+    """A format that does not exist names those that do."""
+    assert boundary.run(["plan", "--format", "yaml"]) == 64
+    assert "'text' nor 'json'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.MedbotsError("m"), 1),
+        (errors.PartlyAppliedError("m"), 3),
+        (errors.NotLoggedInError("m"), 4),
+        (errors.NotAllowedError("m"), 4),
+        (errors.UnreachableError("m"), 5),
+        (errors.UsageError("m"), 64),
+        (errors.ManifestError("f", [errors.Problem("a", "m")]), 65),
+        (errors.BundleError("m"), 65),
+        (errors.InterruptedByUserError("m"), 130),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(
+    error: BaseException,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each kind of trouble has the contract's exit code and no traceback."""
+
+    def fails(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(changes, "execute", fails)
+    assert boundary.run(["plan"]) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert "Traceback" not in captured.err
+
+
+def test_secrets_in_a_message_are_redacted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A URL's password does not reach the terminal, wherever it came from."""
+
+    def fails(*_: object) -> NoReturn:
+        raise errors.MedbotsError(
+            "at postgresql://u:hunter22@h/db", hint="https://h/x?token=hunter22"
+        )
+
+    monkeypatch.setattr(changes, "execute", fails)
+    for args in (["plan"], ["plan", "--format", "json"]):
+        boundary.run(args)
+        captured = capsys.readouterr()
+        assert "hunter22" not in captured.out + captured.err
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no MedbotsError is a bug, and is not dressed up as a user's mistake."""
+
+    def fails(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(changes, "execute", fails)
+    with pytest.raises(ZeroDivisionError):
+        boundary.run(["plan"])
