@@ -18,5 +18,6 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     testTimeout: 20_000,
     maxWorkers: 2,
+    silent: 'passed-only',
   },
 });

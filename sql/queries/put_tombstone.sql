@@ -3,5 +3,6 @@
 INSERT INTO public.clinical_embedding_tombstones (project_id, fhir_resource_type, fhir_resource_id, version_id, deleted_at)
 VALUES ($1::uuid, $2, $3::uuid, $4::uuid, $5::timestamptz)
 ON CONFLICT (project_id, fhir_resource_type, fhir_resource_id) DO UPDATE SET
-  version_id = excluded.version_id, deleted_at = excluded.deleted_at
+  version_id = coalesce(excluded.version_id, clinical_embedding_tombstones.version_id),
+  deleted_at = excluded.deleted_at
 WHERE clinical_embedding_tombstones.deleted_at < excluded.deleted_at
