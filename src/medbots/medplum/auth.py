@@ -12,7 +12,7 @@ import httpx
 
 from medbots import config, errors
 from medbots.medplum import client as client_module
-from medbots.medplum import credentials, identity, login, outcome
+from medbots.medplum import credentials, identity, login, oauth, outcome
 from medbots.medplum import http as http_module
 from medbots.medplum import sessions as sessions_module
 from medbots.medplum import tokens as tokens_module
@@ -141,10 +141,10 @@ async def _revoke(http: http_module.Http, tokens: tokens_module.Tokens) -> None:
         if tokens.refresh is None:
             return
         try:
-            tokens = await login.refresh(http, tokens.refresh)
+            tokens = await oauth.refresh(http, tokens.refresh)
         except errors.NotLoggedInError:
             return
-    await login.revoke(http, tokens.access)
+    await oauth.revoke(http, tokens.access)
 
 
 def _http(
@@ -186,7 +186,7 @@ async def _give_back(
     """End a login that was made a moment ago and turned out to be of no use."""
     if isinstance(source, credentials.UserPassword | credentials.ClientCredentials):
         with contextlib.suppress(errors.MedbotsError):
-            await login.revoke(http, tokens.access)
+            await oauth.revoke(http, tokens.access)
 
 
 def _elsewhere(

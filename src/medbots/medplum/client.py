@@ -6,56 +6,28 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from medbots import errors, state
+from medbots.medplum import batch as batch_module
 from medbots.medplum import credentials, identity, outcome
 from medbots.medplum import http as http_module
 from medbots.medplum import tokens as tokens_module
+from medbots.medplum.batch import BatchEntry, BatchResult
 from medbots.medplum.identity import ProjectRef
 
 __all__ = ["BatchEntry", "BatchResult", "Client", "ProjectRef"]
 
 FHIR = "fhir/R4/"
 _FHIR_JSON = "application/fhir+json"
+_EXTENDED = {"X-Medplum": "extended"}
 _UPLOAD_LIMIT = 300.0
 """Seconds."""
 _TYPE_LEVEL = re.compile(r"[A-Z][A-Za-z]+(/?\?.*|/?)")
 """A path that names a resource type and no id: a search, or a conditional write."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchEntry:
-    """One request of a batch; `url` is relative to the FHIR endpoint, such as `Bot?name=x`."""
-
-    method: str
-    url: str
-    resource: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """What became of one entry."""
-
-    status: int
-    resource: dict[str, Any] | None
-    outcome: dict[str, Any] | None
-    request: str = "batch entry"
-    """Method and path, for messages."""
-
-    def value(self) -> Any:
-        """Return the resource.
-
-        Raises:
-            errors.MedbotsError: the entry failed.
-        """
-        trouble = next(filter(outcome.is_error, (self.outcome, self.resource)), None)
-        if trouble is not None or not 200 <= self.status < 300:  # noqa: PLR2004
-            raise outcome.error(self.status, trouble or self.outcome, self.request)
-        return self.resource
 
 
 class Client:
@@ -114,7 +86,7 @@ class Client:
         self, path: str, params: Mapping[str, Any] | None = None, *, extended: bool = False
     ) -> Any:
         """Read; `extended` also returns `meta.project` and its kin."""
-        headers = {"X-Medplum": "extended"} if extended else {}
+        headers = _EXTENDED if extended else None
         answer = await self._send("GET", self._held(path, params), headers=headers)
         return self._document(answer)
 
@@ -165,27 +137,25 @@ class Client:
         """Delete a resource."""
         self._document(await self._send("DELETE", self._held(path)))
 
-    async def batch(self, entries: Sequence[BatchEntry]) -> list[BatchResult]:
-        """Send several requests as one; results stand in the order of the entries."""
+    async def batch(
+        self, entries: Sequence[BatchEntry], *, extended: bool = False
+    ) -> list[BatchResult]:
+        """Send several requests as one; results stand in the order of the entries.
+
+        The server carries deletes out first, then creates, updates, patches, operations, searches
+        and reads, whatever their order.
+        """
         if not entries:
             return []
-        bundle = {
-            "resourceType": "Bundle",
-            "type": "batch",
-            "entry": [
-                {
-                    "request": {"method": one.method, "url": self._held(one.url)},
-                    **({} if one.resource is None else {"resource": one.resource}),
-                }
-                for one in entries
-            ],
-        }
-        reads = all(one.method == "GET" for one in entries)
-        answer = self._document(await self._send("POST", FHIR, body=bundle, read_only=reads))
-        results = answer.get("entry") if isinstance(answer, dict) else None
-        if not isinstance(results, list) or len(results) != len(entries):
-            raise errors.ServerError(f"a batch of {len(entries)} entries was not answered in full")
-        return [_result(entry, one) for entry, one in zip(entries, results, strict=True)]
+        held = [replace(one, url=self._held(one.url)) for one in entries]
+        answer = await self._send(
+            "POST",
+            FHIR,
+            headers=_EXTENDED if extended else None,
+            body=batch_module.bundle(held),
+            read_only=all(one.method == "GET" for one in entries),
+        )
+        return batch_module.results(held, self._document(answer))
 
     async def search(
         self, resource_type: str, params: Mapping[str, Any] | None = None
@@ -286,17 +256,6 @@ class Client:
         if outcome.is_error(document):
             raise outcome.error(answer.status, document, answer.request)
         return document
-
-
-def _result(entry: BatchEntry, document: Any) -> BatchResult:
-    response = document.get("response") or {}
-    status = str(response.get("status", "")).split(" ")[0]
-    return BatchResult(
-        status=int(status) if status.isdigit() else 500,
-        resource=document.get("resource"),
-        outcome=response.get("outcome"),
-        request=f"{entry.method} {entry.url.partition('?')[0]}",
-    )
 
 
 def _next(page: Mapping[str, Any], after: str) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from medbots import config, errors, secret
 from medbots.medplum import http as http_module
-from medbots.medplum import login
+from medbots.medplum import login, oauth
 from medbots.medplum import sessions as sessions_module
 from medbots.medplum import tokens as tokens_module
 
@@ -67,7 +67,7 @@ class ClientCredentials:
 
     async def obtain(self, http: http_module.Http) -> tokens_module.Tokens:
         """Log in."""
-        return await login.with_client(http, self.client_id, self.client_secret)
+        return await oauth.with_client(http, self.client_id, self.client_secret)
 
     async def renew(
         self, http: http_module.Http, refused: tokens_module.Tokens
@@ -94,7 +94,7 @@ class UserPassword:
         """Refresh, or log in again."""
         if refused.refresh is not None:
             try:
-                return await login.refresh(http, refused.refresh)
+                return await oauth.refresh(http, refused.refresh)
             except errors.NotLoggedInError:
                 pass
         return await self.obtain(http)
@@ -126,7 +126,7 @@ class StoredSession:
                     hint=f"{login_command(self.settings)}; a client, or a super admin, gets a "
                     "session of an hour that cannot be prolonged",
                 )
-            renewed = await login.refresh(http, session.tokens.refresh)
+            renewed = await oauth.refresh(http, session.tokens.refresh)
             if renewed.refresh is None:
                 renewed = replace(renewed, refresh=session.tokens.refresh)
             self.sessions.store(self.settings.profile, replace(session, tokens=renewed))

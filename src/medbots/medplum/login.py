@@ -1,4 +1,4 @@
-"""The ways to obtain tokens: e-mail and password with PKCE, client credentials, refresh.
+"""Logging a user in by e-mail and password, with PKCE.
 
 Every answer of `auth/login` that is not a code is a question: for an MFA code, or for one of
 several memberships. `Prompts` answers them; who has nobody to ask passes `Nobody`.
@@ -13,13 +13,11 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
 from medbots import errors, secret, urls
 from medbots.medplum import http as http_module
-from medbots.medplum import outcome, tokens
+from medbots.medplum import oauth, outcome, tokens
 
 SEEDED_PASSWORDS = ("medplum_admin", "medplum")
 """What a fresh server's administrator has, as the whole world knows."""
@@ -112,60 +110,11 @@ async def with_password(http: http_module.Http, user: Password, prompts: Prompts
         answer = await _post(http, "auth/login", {**question, "projectId": user.project})
         if answer.ok or "user not found" not in _said(answer).lower():
             code = await _code(http, answer, user, prompts)
-            return await _exchange(http, {"code": code, "code_verifier": verifier})
+            return await oauth.with_code(http, code, verifier)
         # Unknown user or unknown project: without the project, the server tells which.
     answer = await _post(http, "auth/login", question)
     code = await _code(http, answer, user, prompts)
-    return await _exchange(http, {"code": code, "code_verifier": verifier})
-
-
-async def with_client(
-    http: http_module.Http, client_id: str, client_secret: secret.Secret
-) -> tokens.Tokens:
-    """Log a ClientApplication in.
-
-    Raises:
-        errors.NotLoggedInError: the server does not accept it.
-    """
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": client_id,
-        "client_secret": client_secret.reveal(),
-    }
-    answer = await _send_form(http, form)
-    if answer.status in (400, 401):
-        raise errors.NotLoggedInError(
-            f"{http.base_url} does not accept the client {client_id}: {_said(answer)}",
-            hint="check MEDPLUM_CLIENT_ID and MEDPLUM_CLIENT_SECRET, and that the client is active",
-        )
-    return _granted(answer)
-
-
-async def refresh(http: http_module.Http, token: secret.Secret) -> tokens.Tokens:
-    """Trade a refresh token for new tokens, and for the next refresh token.
-
-    Raises:
-        errors.NotLoggedInError: it was used, revoked or has ended.
-    """
-    form = {"grant_type": "refresh_token", "refresh_token": token.reveal()}
-    answer = await _send_form(http, form)
-    if answer.status in (400, 401, 404, 410):
-        raise errors.NotLoggedInError(
-            f"the session at {http.base_url} has ended: {_said(answer)}", hint="medbots login"
-        )
-    return _granted(answer)
-
-
-async def revoke(http: http_module.Http, access: secret.Secret) -> None:
-    """Make the server forget the login that an access token belongs to.
-
-    Raises:
-        errors.MedbotsError: it did not; 401 counts as done, since the login has ended then.
-    """
-    headers = {"Authorization": f"Bearer {access.reveal()}"}
-    answer = await http.send("POST", "oauth2/logout", headers=headers)
-    if not answer.ok and answer.status != 401:  # noqa: PLR2004
-        raise outcome.error(answer.status, answer.document(), answer.request)
+    return await oauth.with_code(http, code, verifier)
 
 
 async def _code(
@@ -286,21 +235,6 @@ def _membership(document: Any) -> Membership:
         raise errors.ServerError("auth/login answered with a membership without project") from exc
 
 
-async def _exchange(http: http_module.Http, form: Mapping[str, str]) -> tokens.Tokens:
-    answer = await _send_form(http, {"grant_type": "authorization_code", **form})
-    if answer.status in (400, 401):
-        raise errors.NotLoggedInError(
-            f"{http.base_url} broke off the login: {_said(answer)}", hint="medbots login"
-        )
-    return _granted(answer)
-
-
-def _granted(answer: http_module.Answer) -> tokens.Tokens:
-    if not answer.ok:
-        raise outcome.error(answer.status, answer.document(), answer.request)
-    return tokens.granted(answer.document(), datetime.now(UTC))
-
-
 def _said(answer: http_module.Answer) -> str:
     return outcome.text(answer.document()) or f"HTTP {answer.status}"
 
@@ -308,11 +242,3 @@ def _said(answer: http_module.Answer) -> str:
 async def _post(http: http_module.Http, path: str, body: Mapping[str, Any]) -> http_module.Answer:
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     return await http.send("POST", path, headers=headers, content=json.dumps(body).encode())
-
-
-async def _send_form(http: http_module.Http, form: Mapping[str, str]) -> http_module.Answer:
-    """Send to the token endpoint, which takes a form and nothing else."""
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    return await http.send(
-        "POST", "oauth2/token", headers=headers, content=urlencode(form).encode()
-    )
