@@ -1,7 +1,8 @@
 """One project of a Medplum, as far as `ProjectServer` talks to it, behind an httpx transport.
 
 It keeps the server's manners that matter to the adapter: the admin endpoint drops identifier and
-time limit, a failed JSON Patch test is a 400, a stale If-Match a 412, an empty search has no entry.
+time limit, a failed JSON Patch test is a 400, a stale If-Match a 412, an empty search has no entry,
+an answer to `_fields` is tagged as a subset.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 Json = dict[str, Any]
+
+SUBSETTED = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "SUBSETTED",
+}
 
 _ALLOWED = {"name", "description", "runtimeVersion", "sourceCode", "executableCode"}
 
@@ -111,6 +117,9 @@ class Medplum:
         bundle: Json = {"resourceType": "Bundle", "type": "searchset"}
         if found:
             bundle["entry"] = [{"resource": copy.deepcopy(one)} for one in found]
+        if "_fields" in params:
+            for entry in bundle.get("entry", ()):
+                entry["resource"]["meta"].setdefault("tag", []).append(SUBSETTED)
         return bundle
 
     def _fhir(self, request: httpx.Request, path: str, query: str, body: Any) -> httpx.Response:

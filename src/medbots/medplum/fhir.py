@@ -49,6 +49,13 @@ def with_entry(entries: Any, system: str, member: str, value: str) -> list[Json]
     return [*others, {"system": system, member: value}]
 
 
+def whole(resource: Json) -> Json:
+    """Return a resource without the tag by which the server marks an answer to `_fields`."""
+    meta = resource.get("meta", {})
+    tags = [one for one in meta.get("tag") or () if one.get("code") != "SUBSETTED"]
+    return resource | {"meta": {**meta, "tag": tags}}
+
+
 def reference_id(reference: Any) -> str | None:
     """Return the id in `{"reference": "Type/id"}`."""
     text = (reference or {}).get("reference", "")

@@ -45,7 +45,7 @@ class ProjectServer:
         bots = tuple(fhir.live_bot(one, self._names) for one in found["Bot"])
         memberships, others = await self._read_linked(bots)
         subscriptions = {one["id"]: one for one in [*found["Subscription"], *others]}
-        self._raw |= subscriptions | {one["id"]: one for one in found["Bot"]}
+        self._raw |= subscriptions | {one["id"]: fhir.whole(one) for one in found["Bot"]}
         return state.ServerState(
             project=self._live_project(found["Project"]),
             rights=self._client.rights,
