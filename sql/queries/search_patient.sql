@@ -19,7 +19,7 @@ WITH scored AS (
     AND ($7::text IS NULL OR clinical_date <= left($7::text, length(clinical_date)))
   ORDER BY fhir_resource_type, fhir_resource_id, distance
 )
-SELECT fhir_resource_type, fhir_resource_id::text, version_id::text, patient_id::text, content_text, distance
+SELECT fhir_resource_type, fhir_resource_id::text, version_id, patient_id::text, content_text, distance
 FROM best
 ORDER BY distance, fhir_resource_type, fhir_resource_id
 LIMIT $9::int

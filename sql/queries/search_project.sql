@@ -22,7 +22,7 @@ WITH nearest AS MATERIALIZED (
   WHERE distance <= $8::float8
   ORDER BY fhir_resource_type, fhir_resource_id, distance
 )
-SELECT fhir_resource_type, fhir_resource_id::text, version_id::text, patient_id::text, content_text, distance
+SELECT fhir_resource_type, fhir_resource_id::text, version_id, patient_id::text, content_text, distance
 FROM best
 ORDER BY distance, fhir_resource_type, fhir_resource_id
 LIMIT $9::int

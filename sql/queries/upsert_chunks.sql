@@ -7,7 +7,7 @@ INSERT INTO public.clinical_embeddings (
   resource_updated_at, chunk_index, chunk_count, content_type, content_section, content_text, embedding
 )
 SELECT
-  $1::uuid, $2, $3::uuid, $4::uuid, $5::uuid, $6, $7, $8::timestamptz,
+  $1::uuid, $2, $3::uuid, $4, $5::uuid, $6, $7, $8::timestamptz,
   chunk.ordinality::int - 1, cardinality($11::text[]), chunk.content_type, chunk.section, chunk.body,
   chunk.vector::halfvec
 FROM unnest($9::text[], $10::text[], $11::text[], $12::text[])

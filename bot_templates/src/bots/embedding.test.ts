@@ -33,7 +33,7 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
     values = {
       LLM_ROUTER_URL: router.url,
       LLM_API_KEY: 'sk-test',
-      DATABASE_URL: database.url,
+      DATABASE_URL: database.url(),
       MEDBOTS_PROJECT_ID: PROJECT,
       EMBED_TIMEOUT_MS: '400',
     };
@@ -299,12 +299,18 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
     test('never touch each other\'s rows', async () => {
       const stored = server.put(condition('Asthma'));
       await deliver(stored);
-      values.MEDBOTS_PROJECT_ID = OTHER_PROJECT;
+      values = { ...values, MEDBOTS_PROJECT_ID: OTHER_PROJECT, DATABASE_URL: database.url(OTHER_PROJECT) };
       await deliver(stored);
       expect((await database.rows()).map((row) => row.project_id)).toEqual([PROJECT, OTHER_PROJECT]);
       server.remove(stored);
       await handler(server.client(), subscriptionEvent({ deletedResource: stored }, values));
       expect((await database.rows()).map((row) => row.project_id)).toEqual([PROJECT]);
+    });
+
+    test('cannot write under another\'s name: the database refuses', async () => {
+      values.MEDBOTS_PROJECT_ID = OTHER_PROJECT;
+      await expect(deliver(server.put(condition('Asthma')))).rejects.toMatchObject({ code: 'DB_ERROR' });
+      expect(await database.rows()).toEqual([]);
     });
   });
 
@@ -314,7 +320,7 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
       const stored = server.put(condition('Asthma'));
       const faults = router.faults;
       router.faults = [];
-      const good = { DATABASE_URL: database.url, EMBEDDING_DIM: '768' };
+      const good = { DATABASE_URL: database.url(), EMBEDDING_DIM: '768' };
       await handler(server.client(), subscriptionEvent(stored, { ...values, ...good }));
       const before = await database.rows();
       expect(before).toHaveLength(1);
@@ -379,7 +385,7 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
     });
 
     test('a database without the tables says what to run', async () => {
-      const url = new URL(database.url);
+      const url = new URL(database.url());
       url.pathname = '/postgres';
       values.DATABASE_URL = url.href;
       await expectUntouched('DB_ERROR', 'medbots db init');

@@ -73,9 +73,14 @@ function readJob(input: BotInput): Job | undefined {
   if (!isUuid(resource.id)) {
     throw new BotFailure('INVALID_INPUT', `The ${resource.resourceType} has no id, or one that is no UUID`);
   }
-  const lastVersionId = isUuid(resource.meta?.versionId) ? resource.meta.versionId : undefined;
-  const deleted = input.kind === 'deleted';
-  return { kind: 'resource', resourceType: resource.resourceType, id: resource.id.toLowerCase(), lastVersionId, deleted };
+  return {
+    kind: 'resource',
+    resourceType: resource.resourceType,
+    id: resource.id.toLowerCase(),
+    // A claim like the rest of the input, and only noted.
+    lastVersionId: isUuid(resource.meta?.versionId) ? resource.meta.versionId : undefined,
+    deleted: input.kind === 'deleted',
+  };
 }
 
 function readCommand(fields: Fields): Job {

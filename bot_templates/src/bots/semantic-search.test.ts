@@ -36,7 +36,7 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
     const stored = server.put(resource);
     const output = await embed(
       server.client(),
-      subscriptionEvent(stored, { ...values, MEDBOTS_PROJECT_ID: project })
+      subscriptionEvent(stored, { ...values, MEDBOTS_PROJECT_ID: project, DATABASE_URL: database.url(project) })
     );
     expect(output).toMatchObject({ success: true });
     return stored;
@@ -48,7 +48,7 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
     await router.start();
     await server.start();
     database = await TestDatabase.create();
-    values = { LLM_ROUTER_URL: router.url, DATABASE_URL: database.url, MEDBOTS_PROJECT_ID: PROJECT, EMBED_TIMEOUT_MS: '400' };
+    values = { LLM_ROUTER_URL: router.url, DATABASE_URL: database.url(), MEDBOTS_PROJECT_ID: PROJECT, EMBED_TIMEOUT_MS: '400' };
   });
   afterAll(async () => {
     await router.stop();

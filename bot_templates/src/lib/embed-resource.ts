@@ -132,7 +132,7 @@ function rowOwner(
 
 function resourceVersion(resource: EmbeddedResource): ResourceVersion {
   const { versionId, lastUpdated } = resource.meta ?? {};
-  if (!isUuid(versionId) || !lastUpdated) {
+  if (!versionId || !lastUpdated) {
     throw new BotFailure('EMBEDDING_ERROR', `${resource.resourceType}/${resource.id} was read without its version`);
   }
   return { versionId, updatedAt: lastUpdated, patientId: referencedId(subjectReference(resource), 'Patient') };

@@ -1,44 +1,56 @@
-import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
+import { OTHER_PROJECT, PROJECT } from './events.ts';
 
 /** Superuser URL of an empty throw-away database; `make test` sets it. */
-export const SUPERUSER_URL = process.env.MEDBOTS_TEST_DATABASE_URL ?? '';
+const SUPERUSER_URL = process.env.MEDBOTS_TEST_DATABASE_URL ?? '';
 
-/** Said where tests are skipped. */
+/** Why tests are skipped. */
 export const WITHOUT_DATABASE = SUPERUSER_URL === '';
 
-/** A database of its own for one test file. */
+const MIGRATIONS = fileURLToPath(new URL('../../../sql/migrations/', import.meta.url));
+const TABLES = ['clinical_embeddings', 'clinical_embedding_tombstones'];
+const PASSWORD = 'only-for-tests';
+
+/** A database of its own for one test file, with the real schema and a role for each project. */
 export class TestDatabase {
-  readonly url: string;
   readonly admin: Client;
   readonly #name: string;
 
-  private constructor(name: string, url: string) {
+  private constructor(name: string) {
     this.#name = name;
-    this.url = url;
-    this.admin = new Client({ connectionString: url });
+    this.admin = new Client({ connectionString: this.#urlOf(new URL(SUPERUSER_URL).username) });
   }
 
   static async create(): Promise<TestDatabase> {
     const name = `bots_${randomUUID().replaceAll('-', '')}`;
     await withClient(SUPERUSER_URL, (client) => client.query(`CREATE DATABASE ${name}`));
-    const url = new URL(SUPERUSER_URL);
-    url.pathname = `/${name}`;
-    const database = new TestDatabase(name, url.href);
+    const database = new TestDatabase(name);
     await database.admin.connect();
-    await database.admin.query(schema());
+    await database.#migrate();
+    for (const project of [PROJECT, OTHER_PROJECT]) {
+      await database.#createRole(project);
+    }
     return database;
+  }
+
+  /** What a project's bots are given. */
+  url(project: string = PROJECT): string {
+    return this.#urlOf(this.#role(project), PASSWORD);
   }
 
   async drop(): Promise<void> {
     await this.admin.end();
-    await withClient(SUPERUSER_URL, (client) => client.query(`DROP DATABASE ${this.#name} WITH (FORCE)`));
+    await withClient(SUPERUSER_URL, async (client) => {
+      await client.query(`DROP DATABASE ${this.#name} WITH (FORCE)`);
+      await client.query(`DROP ROLE ${this.#role(PROJECT)}, ${this.#role(OTHER_PROJECT)}`);
+    });
   }
 
   async clear(): Promise<void> {
-    await this.admin.query('TRUNCATE clinical_embeddings, clinical_embedding_tombstones');
+    await this.admin.query(`TRUNCATE ${TABLES.join()}`);
   }
 
   async rows(): Promise<Record<string, unknown>[]> {
@@ -61,6 +73,50 @@ export class TestDatabase {
     );
     return (found.rows[0] as { count: number }).count;
   }
+
+  async #migrate(): Promise<void> {
+    const settings = {
+      'medbots.dimension': '768',
+      'medbots.project_id': PROJECT,
+      'medbots.model_version': 'embedding-model/768/none',
+      'medbots.model_alias': '',
+    };
+    for (const [name, value] of Object.entries(settings)) {
+      await this.admin.query('SELECT set_config($1, $2, false)', [name, value]);
+    }
+    await this.admin.query('CREATE EXTENSION vector');
+    for (const file of readdirSync(MIGRATIONS).filter((name) => name.endsWith('.sql') && !name.includes('adopt')).sort()) {
+      await this.admin.query(readFileSync(MIGRATIONS + file, 'utf8'));
+    }
+    await this.admin.query(
+      `CREATE INDEX IF NOT EXISTS clinical_embeddings_embedding_idx ON clinical_embeddings
+       USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 64)
+       WHERE model_version = 'embedding-model/768/none'`
+    );
+  }
+
+  async #createRole(project: string): Promise<void> {
+    const role = this.#role(project);
+    await this.admin.query(`CREATE ROLE ${role} LOGIN PASSWORD '${PASSWORD}'`);
+    for (const table of TABLES) {
+      await this.admin.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO ${role}`);
+      await this.admin.query(
+        `CREATE POLICY ${role} ON ${table} TO ${role} USING (project_id = '${project}') WITH CHECK (project_id = '${project}')`
+      );
+    }
+  }
+
+  #role(project: string): string {
+    return `${this.#name}_${project.slice(0, 8)}_bot`;
+  }
+
+  #urlOf(user: string, password = new URL(SUPERUSER_URL).password): string {
+    const url = new URL(SUPERUSER_URL);
+    url.pathname = `/${this.#name}`;
+    url.username = user;
+    url.password = password;
+    return url.href;
+  }
 }
 
 async function withClient(url: string, work: (client: Client) => Promise<unknown>): Promise<void> {
@@ -71,8 +127,4 @@ async function withClient(url: string, work: (client: Client) => Promise<unknown
   } finally {
     await client.end();
   }
-}
-
-function schema(): string {
-  return readFileSync(fileURLToPath(new URL('schema.sql', import.meta.url)), 'utf8');
 }
