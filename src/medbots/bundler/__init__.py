@@ -1,0 +1,117 @@
+"""TypeScript to one CommonJS file a bot, and the lint of what fails only on the server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from medbots import assets, errors, model
+from medbots.bundler import esbuild, linting, project, tools
+from medbots.bundler.linting import Finding, Severity
+
+__all__ = ["Built", "Finding", "Severity", "bundle", "bundle_all", "examine", "lint"]
+
+_AS_IT_IS = (".js", ".cjs")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What became of one bot's source."""
+
+    spec: model.BotSpec
+    bundle: model.Bundle | None = None
+    """None: it cannot be bundled, as `error` says."""
+    error: errors.BundleError | None = None
+    findings: tuple[Finding, ...] = ()
+    reused: bool = False
+    """Whether nothing had changed since an earlier run made it."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether this must not be deployed."""
+        return self.error is not None or any(one.refuses for one in self.findings)
+
+
+def bundle(spec: model.BotSpec, *, environ: Mapping[str, str] | None = None) -> model.Bundle:
+    """Return the bundle of one bot, linted.
+
+    Raises:
+        errors.BundleError: it cannot be made, or would fail on the server.
+    """
+    return bundle_all((spec,), environ=environ)[spec.key]
+
+
+def bundle_all(
+    specs: Iterable[model.BotSpec], *, environ: Mapping[str, str] | None = None
+) -> dict[str, model.Bundle]:
+    """Return the bundles of bots by key, linted; what has not changed is taken from `dist`.
+
+    Raises:
+        errors.BundleError: with everything that is wrong with any of them.
+    """
+    built = list(examine(specs, environ=environ))
+    refused = [one for one in built if one.refused]
+    if not refused:
+        return {one.spec.key: one.bundle for one in built if one.bundle is not None}
+    said = [line for one in refused for line in _complaints(one)]
+    hints = dict.fromkeys(one.error.hint for one in refused if one.error and one.error.hint)
+    raise errors.BundleError("\n".join(said), hint="\n".join(hints) or None)
+
+
+def examine(
+    specs: Iterable[model.BotSpec], *, environ: Mapping[str, str] | None = None
+) -> Iterator[Built]:
+    """Bundle and lint each bot, and yield what came of it; nothing is raised for a bad bot."""
+    env = os.environ if environ is None else environ
+    for spec in specs:
+        try:
+            yield _one(spec, env)
+        except errors.BundleError as error:
+            yield Built(spec, error=error)
+
+
+def lint(bundle: model.Bundle, *, environ: Mapping[str, str] | None = None) -> list[Finding]:
+    """Return what would fail on the server with this bundle, the refusals first."""
+    env = os.environ if environ is None else environ
+    return linting.lint(bundle, env)
+
+
+def _one(spec: model.BotSpec, environ: Mapping[str, str]) -> Built:
+    home = project.of(spec.source, assets.sql() / "queries")
+    if spec.source.suffix in _AS_IT_IS:
+        made = _as_it_is(spec)
+        return Built(spec, made, findings=tuple(linting.lint(made, environ)))
+    known = home.records().get(spec.key)
+    ready = home.fresh(spec, known) if known else None
+    if known and ready:
+        remembered = linting.from_record(known.lint)
+        if remembered is not None:
+            return Built(spec, ready, findings=remembered, reused=True)
+        made, record = ready, known
+    else:
+        output = esbuild.build(
+            tools.esbuild(home.root, environ), home.root, spec.source, home.sql, environ
+        )
+        record = home.record(spec, output)
+        made = model.Bundle(spec.key, output.code, record.digest, output.source_map)
+    findings = linting.lint(made, environ)
+    home.keep([made], {spec.key: replace(record, lint=linting.to_record(findings))})
+    return Built(spec, made, findings=tuple(findings), reused=ready is not None)
+
+
+def _as_it_is(spec: model.BotSpec) -> model.Bundle:
+    try:
+        code = Path(spec.source).read_bytes()
+    except OSError as error:
+        raise errors.BundleError(f"{spec.source}: {error.strerror}") from error
+    return model.Bundle(spec.key, code, project.digest(code))
+
+
+def _complaints(built: Built) -> Iterator[str]:
+    if built.error is not None:
+        yield f"{built.spec.key}: {built.error.message}"
+    for finding in built.findings:
+        if finding.refuses:
+            yield str(finding)
