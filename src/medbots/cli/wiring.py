@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from medbots import config, errors, model
-from medbots.cli import options
+from medbots.cli import narration, options
 
 if TYPE_CHECKING:
     from medbots import manifest as manifest_module
@@ -37,12 +37,35 @@ def manifest(opts: options.Options) -> manifest_module.Manifest:
 
 
 def settings(
-    opts: options.Options, the_manifest: manifest_module.Manifest | None = None
+    opts: options.Options,
+    the_manifest: manifest_module.Manifest | None = None,
+    *,
+    flags: Mapping[str, object] | None = None,
+    without: Collection[str] = (),
+    new_profile: bool = False,
 ) -> config.Settings:
-    """Return the settings of this run; a verb that has no use for the manifest leaves it out."""
-    profile = sessions().profile(opts.profile)
+    """Return the settings of this run; a verb that has no use for the manifest leaves it out.
+
+    Args:
+        opts: the global options.
+        the_manifest: whose settings stand below the profile's.
+        flags: settings that the verb's own flags give.
+        without: variables that neither environment nor profile shall provide.
+        new_profile: whether the profile may be one that is not there yet.
+
+    Raises:
+        errors.UsageError: a value is not valid, or there is no such profile.
+    """
+    narration.start(opts)
+    name = opts.profile or os.environ.get(config.PROFILE) or None
+    profile = sessions().profile(name, new=new_profile)
     from_manifest = the_manifest.settings if the_manifest else {}
-    return config.resolve(opts.flags, os.environ, profile, from_manifest)
+    return config.resolve(
+        {**opts.flags, **(flags or {})},
+        {key: value for key, value in os.environ.items() if key not in without},
+        {key: value for key, value in profile.items() if key not in without},
+        from_manifest,
+    )
 
 
 def bundles(the_manifest: manifest_module.Manifest) -> dict[str, model.Bundle]:

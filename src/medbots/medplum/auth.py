@@ -91,10 +91,29 @@ async def sign_in(
         )
         try:
             file = sessions.store(settings.profile, session)
+            _remember(settings, sessions, client.identity)
         except errors.StorageError:
             await _give_back(http, source, client.tokens)
             raise
         return SignedIn(client.identity, client.tokens, file)
+
+
+def _remember(
+    settings: config.Settings, sessions: sessions_module.Sessions, who: identity.Identity
+) -> None:
+    """Point the profile at the server, so that the session is found without further settings.
+
+    What the profile held for another server goes: its credentials are not this one's.
+    """
+    base_url, project = config.VARIABLES["base_url"], config.VARIABLES["project"]
+    values: dict[str, str] = {}
+    if settings.profile in sessions.profiles.names():
+        values = dict(sessions.profile(settings.profile))
+    if values.get(base_url) != settings.base_url:
+        values = {base_url: settings.base_url}
+    if not who.is_in(values.get(project, who.project.id)):
+        values[project] = who.project.id
+    sessions.profiles.write(settings.profile, values)
 
 
 async def sign_out(

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from medbots import config, errors, secret
 from medbots.medplum import http as http_module
-from medbots.medplum import login, oauth
+from medbots.medplum import lock, login, oauth
 from medbots.medplum import sessions as sessions_module
 from medbots.medplum import tokens as tokens_module
 
@@ -116,7 +116,7 @@ class StoredSession:
         self, http: http_module.Http, refused: tokens_module.Tokens
     ) -> tokens_module.Tokens:
         """Refresh under the session's lock; another process may have done so meanwhile."""
-        async with self.sessions.lock(self.settings.profile):
+        async with lock.exclusive(self.sessions.lock_file(self.settings.profile)):
             session = self._read(http)
             if session.tokens.access != refused.access:
                 return session.tokens
@@ -143,14 +143,24 @@ def source(
     settings: config.Settings, sessions: sessions_module.Sessions, prompts: login.Prompts
 ) -> Source:
     """Return what the settings hold: token, else client, else user, else the stored session."""
-    if settings.access_token:
-        return GivenToken(settings.access_token, settings.origin("access_token"))
-    if settings.client_id and settings.client_secret:
-        return ClientCredentials(settings.client_id, settings.client_secret)
-    if settings.email and settings.password:
-        user = login.Password(settings.email, settings.password, settings.project)
-        return UserPassword(user, prompts)
+    match given(settings):
+        case "access_token" if settings.access_token:
+            return GivenToken(settings.access_token, settings.origin("access_token"))
+        case "client_id" if settings.client_id and settings.client_secret:
+            return ClientCredentials(settings.client_id, settings.client_secret)
+        case "email" if settings.email and settings.password:
+            user = login.Password(settings.email, settings.password, settings.project)
+            return UserPassword(user, prompts)
     return StoredSession(sessions, settings)
+
+
+def given(settings: config.Settings) -> str | None:
+    """Return the setting that begins the credentials in use; None: only a session can serve."""
+    if settings.access_token:
+        return "access_token"
+    if settings.client_id and settings.client_secret:
+        return "client_id"
+    return "email" if settings.email and settings.password else None
 
 
 def login_command(settings: config.Settings) -> str:

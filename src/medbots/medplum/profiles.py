@@ -31,13 +31,14 @@ class Profiles:
         """The profile that is used where none is named."""
         return (_text(self._pointer) or "").strip() or config.DEFAULT_PROFILE
 
-    def values(self, name: str | None = None) -> Mapping[str, str]:
+    def values(self, name: str | None = None, *, new: bool = False) -> Mapping[str, str]:
         """Return a profile's values by variable, and its name as MEDBOTS_PROFILE.
 
         Raises:
-            errors.UsageError: there is no such profile.
+            errors.UsageError: there is no such profile, and `new` does not allow for one.
         """
-        name = self.known(name or self.active)
+        name = name or self.active
+        name = valid(name) if new else self.known(name)
         return {**self._read(name), config.PROFILE: name}
 
     def known(self, name: str) -> str:

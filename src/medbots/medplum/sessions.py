@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medbots import errors, files, secret
-from medbots.medplum import identity, lock, profiles, tokens
+from medbots.medplum import identity, profiles, tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,13 @@ class Sessions:
         self._folder = state_dir / "sessions"
         self.profiles = profiles.Profiles(state_dir / "profiles")
 
-    def profile(self, name: str | None = None) -> Mapping[str, str]:
+    def profile(self, name: str | None = None, *, new: bool = False) -> Mapping[str, str]:
         """Return the values of a profile, or of the active one, by variable.
 
         Raises:
-            errors.UsageError: there is no such profile.
+            errors.UsageError: there is no such profile, and `new` does not allow for one.
         """
-        return self.profiles.values(name)
+        return self.profiles.values(name, new=new)
 
     def path(self, profile: str) -> Path:
         """Return the file of a profile's session, whether it is there or not."""
@@ -82,9 +81,9 @@ class Sessions:
             path.unlink(missing_ok=True)
         return there
 
-    def lock(self, profile: str) -> contextlib.AbstractAsyncContextManager[None]:
-        """Hold a profile's session: a refresh token works once, and for one process."""
-        return lock.exclusive(self._folder / f"{profiles.valid(profile)}.lock")
+    def lock_file(self, profile: str) -> Path:
+        """Return what is locked while a profile's session is renewed."""
+        return self._folder / f"{profiles.valid(profile)}.lock"
 
     def _close_folder(self) -> None:
         files.make_folder(self._folder)

@@ -1,0 +1,68 @@
+"""Questions at a terminal: on stderr, so that stdout stays data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from medbots import errors
+from medbots.cli import options
+
+if TYPE_CHECKING:
+    from medbots.medplum.login import Membership
+
+
+def text(opts: options.Options, question: str, instead: str) -> str:
+    """Ask for one line.
+
+    Raises:
+        errors.UsageError: there is nobody to ask; `instead` is what to give in place of an answer.
+    """
+    _expect_somebody(opts, question, instead)
+    return str(typer.prompt(question, err=True)).strip()
+
+
+def hidden(opts: options.Options, question: str, instead: str) -> str:
+    """Ask for a secret, which is not shown.
+
+    Raises:
+        errors.UsageError: there is nobody to ask.
+    """
+    _expect_somebody(opts, question, instead)
+    return str(typer.prompt(question, hide_input=True, err=True))
+
+
+def _expect_somebody(opts: options.Options, question: str, instead: str) -> None:
+    if not opts.interactive:
+        raise errors.UsageError(
+            f"{question.lower()} is missing, and there is no terminal to ask at", hint=instead
+        )
+
+
+class LoginPrompts:
+    """Answers what a login asks: first the code that was given, then the person."""
+
+    def __init__(self, opts: options.Options, mfa_code: str | None) -> None:
+        self._opts = opts
+        self._given = mfa_code
+
+    def mfa_code(self) -> str | None:
+        """Return the code of the authenticator app."""
+        given, self._given = self._given, None
+        if given is not None or not self._opts.interactive:
+            return given
+        return str(typer.prompt("Code of the authenticator app", err=True))
+
+    def membership(self, choices: Sequence[Membership]) -> Membership | None:
+        """Return the membership that the person chose."""
+        if not self._opts.interactive:
+            return None
+        for number, one in enumerate(choices, 1):
+            typer.echo(f"  {number}  {one}", err=True)
+        while True:
+            number = int(typer.prompt("Project", type=int, err=True))
+            if 1 <= number <= len(choices):
+                return choices[number - 1]
+            typer.echo(f"a number from 1 to {len(choices)}", err=True)
