@@ -18,7 +18,7 @@ def test_help_loads_nothing_heavy(args: list[str]) -> None:
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr);"
         "sys.exit(code)"
     )
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(
         [sys.executable, "-c", script, *args], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stderr.strip()) == (0, "[]")
