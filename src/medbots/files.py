@@ -11,8 +11,10 @@ from pathlib import Path
 from medbots import errors
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, mode: int = 0o700) -> None:
     """Make a folder, and the missing ones above it, that only the owner can enter.
+
+    Another `mode` may let others pass through; the files in it are private all the same.
 
     Raises:
         errors.StorageError: it cannot be made.
@@ -20,7 +22,7 @@ def make_folder(path: Path) -> None:
     with translated(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
-            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=mode, exist_ok=True)
 
 
 def write(path: Path, text: str) -> None:

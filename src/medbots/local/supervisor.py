@@ -1,0 +1,318 @@
+"""Brings the local stack up and down, and tells how it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from medbots import errors, files
+from medbots.local import database_service, logs, ports, service, stack, stackfile
+
+_POLL_SECONDS = 0.03
+_PROGRESS_SECONDS = 5.0
+_FOLDER_MODE = 0o711 if os.name == "posix" and os.geteuid() == 0 else 0o700
+"""Root's Postgres runs as `nobody`, who must pass through to the one folder that is its own."""
+_UNWELL_SECONDS = 3.0
+"""How long a service that runs may stay silent before it is started anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a service."""
+
+    service: str
+    what: str
+    """`running`, `starting`, `waiting`, `healthy`, `stopping`, `stopped` or `note`."""
+    detail: str = ""
+    seconds: float = 0.0
+
+
+Tell = Callable[[Event], None]
+"""Takes each event at once. A callback and no iterator: whatever happens to the caller, what was
+started is stopped before the error leaves `up`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked of the stack; None and missing: as it was, or as it is usual."""
+
+    ports: Mapping[str, int] | None = None
+    embeddings: str | None = None
+    dimension: int | None = None
+    alias: str | None = None
+    timeout: float = 90.0
+    """Seconds for all services together to become healthy."""
+
+
+class Supervisor:
+    """The stack below one folder."""
+
+    def __init__(self, root: Path, preferred: Mapping[str, int] = stack.PREFERRED) -> None:
+        """Describe a stack; nothing is touched yet. `preferred` ports are taken when free."""
+        self.layout = stack.Layout(root)
+        self._preferred = preferred
+
+    def up(self, wish: Wish, tell: Tell) -> dict[str, str]:
+        """Start what does not run, and return the settings that reach the stack.
+
+        What this call started is stopped again when it fails or is interrupted.
+
+        Raises:
+            errors.LocalStackError: a port is taken, a part is missing, a service failed.
+            errors.StorageError: the state folder cannot be written.
+        """
+        stack.require_platform()
+        files.make_folder(self.layout.root, _FOLDER_MODE)
+        with self._alone():
+            content = self._settle(wish, tell)
+            services = stack.services(self.layout, content)
+            started: list[service.Service] = []
+            try:
+                for one in services.values():
+                    if not self._keep(one, tell):
+                        tell(Event(one.name, "starting", one.url))
+                        started.append(one)
+                        one.start()
+                self._wait(started, time.monotonic() + wish.timeout, tell)
+            except BaseException:
+                with _uninterrupted():
+                    self._stop(list(reversed(started)), tell)
+                raise
+            return self._profile(content, services)
+
+    def status(self) -> list[service.Status]:
+        """Look at every service; an empty list where there is no stack."""
+        return [service.status(one) for one in self._services().values()]
+
+    def profile(self) -> dict[str, str]:
+        """Return the settings that reach the stack.
+
+        Raises:
+            errors.LocalStackError: there is no stack.
+        """
+        content = self._content()
+        if content is None:
+            raise errors.LocalStackError("there is no local stack yet", hint="medbots local up")
+        return self._profile(content, stack.services(self.layout, content))
+
+    def logs(self) -> dict[str, Path]:
+        """Return the log file of each service."""
+        return {name: one.log for name, one in self._services().items()}
+
+    def down(self, tell: Tell) -> bool:
+        """Stop every service, the database last; return whether any ran."""
+        if not self.layout.root.exists():
+            return False
+        with self._alone():
+            return self._stop(list(reversed(self._services().values())), tell)
+
+    def size(self) -> int:
+        """Return the bytes that `reset` would delete."""
+        folders = [self.layout.root]
+        database = self._services().get(stack.POSTGRES)
+        if isinstance(database, database_service.DatabaseService):
+            folders.append(database.data)
+        paths = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+        return sum(logs.size(path) for path in paths)
+
+    def reset(self, tell: Tell) -> None:
+        """Stop every service and delete everything of the stack: data, credentials, logs."""
+        with self._alone():
+            services = self._services()
+            self._stop(list(reversed(services.values())), tell)
+            for one in services.values():
+                if isinstance(one, database_service.DatabaseService):
+                    one.remove()
+            with files.translated(self.layout.root):
+                shutil.rmtree(self.layout.root)
+
+    def _settle(self, wish: Wish, tell: Tell) -> stackfile.Stackfile:
+        """Return what the stack shall be, and remember it."""
+        known = self._content() or stackfile.Stackfile()
+        models = stackfile.Models(
+            wish.embeddings or known.models.embeddings,
+            wish.dimension or known.models.dimension,
+            wish.alias or known.models.alias,
+        )
+        chosen = self._choose_ports(known, wish.ports or {}, tell)
+        content = replace(known, ports=chosen, models=models)
+        if content != known:
+            self._stop_moved(known, content, tell)
+            stackfile.save(self.layout.stackfile, content)
+        return content
+
+    def _choose_ports(
+        self, known: stackfile.Stackfile, wanted: Mapping[str, int], tell: Tell
+    ) -> dict[str, stackfile.Port]:
+        ours = self._ports_in_use(known)
+        chosen: dict[str, stackfile.Port] = {}
+        for name in stack.SERVICES:
+            before = known.ports.get(name)
+            taken = {port.number for port in chosen.values()} | set(wanted.values())
+            if name in wanted:
+                port = stackfile.Port(wanted[name], given=True)
+                self._require_free(name, port.number, ours)
+            elif before and (before.number in ours or ports.is_free(before.number)):
+                port = before
+            elif before and before.given:
+                self._require_free(name, before.number, ours)
+                port = before
+            else:
+                port = self._find_port(name, taken)
+                if before:
+                    moved = f"port {before.number} is taken{_by(before.number)}: {port.number} now"
+                    tell(Event(name, "note", f"{moved}; run db init and deploy again"))
+            chosen[name] = port
+        return chosen
+
+    def _find_port(self, name: str, taken: set[int]) -> stackfile.Port:
+        usual = self._preferred.get(name)
+        if usual is not None and usual not in taken and ports.is_free(usual):
+            return stackfile.Port(usual)
+        return stackfile.Port(ports.any_free(taken))
+
+    def _require_free(self, name: str, port: int, ours: set[int]) -> None:
+        if port not in ours and not ports.is_free(port):
+            raise errors.LocalStackError(
+                f"port {port}, wanted for {name}, is taken{_by(port)}",
+                hint=f"medbots local up --{name}-port PORT",
+            )
+
+    def _ports_in_use(self, known: stackfile.Stackfile) -> set[int]:
+        if set(known.ports) != set(stack.SERVICES):
+            return set()
+        live = stack.services(self.layout, known)
+        return {known.ports[name].number for name, one in live.items() if one.pid() is not None}
+
+    def _stop_moved(
+        self, known: stackfile.Stackfile, content: stackfile.Stackfile, tell: Tell
+    ) -> None:
+        """Stop a service whose port changes, while it is still known where it is."""
+        if set(known.ports) != set(stack.SERVICES):
+            return
+        live = stack.services(self.layout, known)
+        moved = [
+            one
+            for name, one in reversed(live.items())
+            if known.ports[name].number != content.ports[name].number
+        ]
+        self._stop(moved, tell)
+
+    def _keep(self, one: service.Service, tell: Tell) -> bool:
+        """Return whether a service runs as it should; stop one that does not."""
+        if one.pid() is None:
+            return False
+        if one.is_current():
+            deadline = time.monotonic() + _UNWELL_SECONDS
+            while True:
+                if one.is_healthy():
+                    tell(Event(one.name, "running", one.url))
+                    return True
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(_POLL_SECONDS)
+        self._stop([one], tell)
+        return False
+
+    def _wait(self, started: Sequence[service.Service], deadline: float, tell: Tell) -> None:
+        began = time.monotonic()
+        waiting = list(started)
+        told = began
+        while waiting:
+            for one in [each for each in waiting if each.is_ready()]:
+                waiting.remove(one)
+                tell(Event(one.name, "healthy", one.url, time.monotonic() - began))
+                for note in getattr(one, "notes", ()):
+                    tell(Event(one.name, "note", note))
+            now = time.monotonic()
+            if waiting and now > deadline:
+                raise _late(waiting[0], now - began)
+            if waiting and now - told > _PROGRESS_SECONDS:
+                told = now
+                for one in waiting:
+                    tell(Event(one.name, "waiting", one.url, now - began))
+            if waiting:
+                time.sleep(_POLL_SECONDS)
+
+    def _stop(self, services: Sequence[service.Service], tell: Tell) -> bool:
+        """Stop services in this order, every one whatever happens to the others."""
+        ran = False
+        failures: list[errors.MedbotsError] = []
+        for one in services:
+            began = time.monotonic()
+            try:
+                if one.stop():
+                    ran = True
+                    tell(Event(one.name, "stopped", one.url, time.monotonic() - began))
+            except errors.MedbotsError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return ran
+
+    def _content(self) -> stackfile.Stackfile | None:
+        return stackfile.load(self.layout.stackfile)
+
+    def _services(self) -> dict[str, service.Service]:
+        content = self._content()
+        return stack.services(self.layout, content) if content else {}
+
+    def _profile(
+        self, content: stackfile.Stackfile, services: Mapping[str, service.Service]
+    ) -> dict[str, str]:
+        database = services[stack.POSTGRES]
+        if not isinstance(database, database_service.DatabaseService):
+            raise TypeError(database)
+        return stack.profile(content, database)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the stack's lock: a second `up`, `down` or `reset` is refused, not queued."""
+        import fcntl  # noqa: PLC0415  (not on Windows)
+
+        with files.translated(self.layout.lock):
+            handle = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise errors.LocalStackError(
+                    "another medbots command is changing this stack right now",
+                    hint="wait for it; then: medbots local status",
+                ) from None
+            yield
+        finally:
+            os.close(handle)
+
+
+def _by(port: int) -> str:
+    who = ports.holder(port)
+    return f" by {who}" if who else ""
+
+
+def _late(one: service.Service, seconds: float) -> errors.LocalStackError:
+    said = "\n".join(f"  {line}" for line in logs.tail(one.log, 5))
+    return errors.LocalStackError(
+        f"{one.name} was not ready after {seconds:.0f} s:\n{said}",
+        hint=f"medbots local logs {one.name}",
+    )
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a second Ctrl-C wait until what was started is stopped."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread: signals do not come here
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
