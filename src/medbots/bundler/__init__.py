@@ -11,7 +11,17 @@ from medbots import assets, errors, model
 from medbots.bundler import esbuild, linting, project, tools
 from medbots.bundler.linting import Finding, Severity
 
-__all__ = ["Built", "Finding", "Severity", "bundle", "bundle_all", "examine", "lint"]
+__all__ = [
+    "Built",
+    "Finding",
+    "Severity",
+    "bundle",
+    "bundle_all",
+    "examine",
+    "lint",
+    "refusal",
+    "write",
+]
 
 _AS_IT_IS = (".js", ".cjs")
 
@@ -52,12 +62,9 @@ def bundle_all(
         errors.BundleError: with everything that is wrong with any of them.
     """
     built = list(examine(specs, environ=environ))
-    refused = [one for one in built if one.refused]
-    if not refused:
-        return {one.spec.key: one.bundle for one in built if one.bundle is not None}
-    said = [line for one in refused for line in _complaints(one)]
-    hints = dict.fromkeys(one.error.hint for one in refused if one.error and one.error.hint)
-    raise errors.BundleError("\n".join(said), hint="\n".join(hints) or None)
+    if any(one.refused for one in built):
+        raise refusal(built)
+    return {one.spec.key: one.bundle for one in built if one.bundle is not None}
 
 
 def examine(
@@ -70,6 +77,36 @@ def examine(
             yield _one(spec, env)
         except errors.BundleError as error:
             yield Built(spec, error=error)
+
+
+def refusal(built: Iterable[Built]) -> errors.BundleError:
+    """Return the error that tells everything for which bots are refused."""
+    refused = [one for one in built if one.refused]
+    said = [line for one in refused for line in _complaints(one)]
+    hints = dict.fromkeys(one.error.hint for one in refused if one.error and one.error.hint)
+    return errors.BundleError("\n".join(said), hint="\n".join(hints) or None)
+
+
+def write(built: Iterable[Built], folder: Path) -> dict[str, Path]:
+    """Write bundles and source maps into a folder; return the file of each bundle by key.
+
+    Raises:
+        errors.MedbotsError: the folder cannot be written.
+    """
+    files: dict[str, Path] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in built:
+            if one.bundle is None:
+                continue
+            files[one.spec.key] = folder / f"{one.spec.key}.js"
+            files[one.spec.key].write_bytes(one.bundle.code)
+            if one.bundle.source_map is not None:
+                (folder / f"{one.spec.key}.js.map").write_bytes(one.bundle.source_map)
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise errors.MedbotsError(f"{folder} cannot be written: {said}") from error
+    return files
 
 
 def lint(bundle: model.Bundle, *, environ: Mapping[str, str] | None = None) -> list[Finding]:

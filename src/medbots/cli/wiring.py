@@ -12,6 +12,7 @@ from medbots.cli import narration, options
 
 if TYPE_CHECKING:
     from medbots import manifest as manifest_module
+    from medbots.bundler import Built
     from medbots.medplum.client import Client
     from medbots.medplum.sessions import Sessions
 
@@ -77,6 +78,20 @@ def bundles(the_manifest: manifest_module.Manifest) -> dict[str, model.Bundle]:
     from medbots import bundler
 
     return bundler.bundle_all(the_manifest.bots)
+
+
+def examine(the_manifest: manifest_module.Manifest, only: str | None = None) -> list[Built]:
+    """Return what became of each bot's source, also where a bundle would be refused.
+
+    Raises:
+        errors.UsageError: no bot's key matches `only`.
+    """
+    from medbots import bundler, desired
+
+    bots = the_manifest.bots
+    if only is not None:
+        bots = desired.only(model.Desired(the_manifest.namespace, bots), only).bots
+    return list(bundler.examine(bots))
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ const LIMITED_CONSTRUCTORS = {
   pg: { Client: ['connectionTimeoutMillis', 'query_timeout'] },
   ioredis: { Redis: ['connectTimeout', 'commandTimeout'], default: ['connectTimeout', 'commandTimeout'] },
 };
+const CONSTANTS = new Set(['Literal', 'TemplateLiteral']);
 const AXIOS_BODY = new Set(['post', 'put', 'patch']);
 const AXIOS_PLAIN = new Set(['get', 'delete', 'head', 'options', 'request']);
 
@@ -21,6 +22,9 @@ function propertyName(member) {
   return member.property.type === 'Literal' ? String(member.property.value) : undefined;
 }
 
+/** What `(0, a.b)` is: `a.b`. */
+const lastOf = (node) => (node.type === 'SequenceExpression' ? node.expressions.at(-1) : node);
+
 const isUndeclared = (node, scope, name) =>
   node?.type === 'Identifier' && node.name === name && scope.find(name) === undefined;
 
@@ -34,6 +38,9 @@ function moduleOf(node, scope, depth = 0) {
       return moduleOf(scope.find(node.name), scope, depth + 1);
     case 'MemberExpression':
       return moduleOf(node.object, scope, depth + 1);
+    case 'SequenceExpression':
+      // esbuild calls an import as (0, import_x.default)(…).
+      return moduleOf(node.expressions.at(-1), scope, depth + 1);
     case 'CallExpression': {
       if (isUndeclared(node.callee, scope, 'require')) {
         return node.arguments[0]?.type === 'Literal' ? String(node.arguments[0].value) : undefined;
@@ -58,7 +65,7 @@ function literalOf(node, scope) {
 function gives(options, scope, keys) {
   const literal = literalOf(options, scope);
   if (!literal) {
-    return options !== undefined;
+    return options !== undefined && !CONSTANTS.has(options.type);
   }
   return literal.properties.some(
     (property) =>
@@ -125,20 +132,21 @@ export function* timeLimitRule(node, scope, ancestors) {
 }
 
 function* axiosLimit(node, scope) {
-  const name = propertyName(node.callee) ?? 'request';
+  const name = propertyName(lastOf(node.callee)) ?? 'request';
   const verb = name === 'default' ? 'request' : name;
   if (!AXIOS_BODY.has(verb) && !AXIOS_PLAIN.has(verb)) {
     return;
   }
   const options = verb === 'request' ? node.arguments.at(-1) : node.arguments[AXIOS_BODY.has(verb) ? 2 : 1];
-  if (options?.type === 'Literal' || !gives(options, scope, ['signal', 'timeout'])) {
+  if (!gives(options, scope, ['signal', 'timeout'])) {
     yield ['time-limit', 'error', node, 'axios without `timeout` or `signal` can wait for ever'];
   }
 }
 
 function* constructorLimit(node, scope) {
   const module = moduleOf(node.callee, scope);
-  const name = propertyName(node.callee) ?? node.callee.name;
+  const callee = lastOf(node.callee);
+  const name = propertyName(callee) ?? callee.name;
   if (module === 'pg' && name === 'Pool') {
     yield ['pool', 'error', node, 'every run makes a new Pool, which leaks connections; use one Client, closed in finally'];
     return;
