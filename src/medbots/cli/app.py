@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 import medbots
-from medbots.cli import bundle, deploy, login, options, profile, project, subscriptions, validate
+from medbots.cli import (
+    bundle,
+    deploy,
+    local,
+    login,
+    options,
+    profile,
+    project,
+    subscriptions,
+    validate,
+)
 
 app = typer.Typer(
     name="medbots",
@@ -36,5 +46,5 @@ def _root(
     """Deploy, verify and repair AI bots on a self-hosted Medplum."""
 
 
-for module in (login, profile, deploy, subscriptions, project, validate, bundle):
+for module in (login, profile, deploy, subscriptions, project, validate, bundle, local):
     module.register(app)

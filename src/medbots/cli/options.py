@@ -71,8 +71,10 @@ def of(ctx: typer.Context) -> Options:
 
 def _remember(ctx: typer.Context, param: Any, value: Any) -> Any:
     name = str(param.name).removeprefix("global_")
-    if name == "format" and value not in (None, *Format):
-        raise typer.BadParameter(f"{value!r} is neither 'text' nor 'json'", ctx=ctx, param=param)
+    formats = getattr(ctx.command, "formats", tuple(Format))
+    if name == "format" and value not in (None, *formats):
+        known = ", ".join(repr(str(one)) for one in formats)
+        raise typer.BadParameter(f"{value!r} is none of {known}", ctx=ctx, param=param)
     if value is not None and value is not False:
         ctx.meta[_META] = replace(of(ctx), **{name: Path(value) if name == "manifest" else value})
     return value
@@ -108,6 +110,9 @@ def _global_options() -> list[Any]:
 
 class Command(core.TyperCommand):
     """A verb that takes the global options too."""
+
+    formats: tuple[str, ...] = tuple(Format)
+    """What `--format` may say; a verb that can print more has a class of its own."""
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
         super().__init__(*args, params=[*(params or []), *_global_options()], **attributes)

@@ -34,6 +34,21 @@ def hidden(opts: options.Options, question: str, instead: str) -> str:
     return str(typer.prompt(question, hide_input=True, err=True))
 
 
+def confirm(opts: options.Options, question: str) -> None:
+    """Go on only after a yes: from `--yes`, or from the person at the terminal.
+
+    Raises:
+        errors.ConfirmationError: there is nobody to ask.
+        errors.InterruptedByUserError: the answer was no.
+    """
+    if opts.yes:
+        return
+    if not opts.interactive:
+        raise errors.ConfirmationError(hint="--yes")
+    if not typer.confirm(question, err=True):
+        raise errors.InterruptedByUserError("nothing was changed")
+
+
 def _expect_somebody(opts: options.Options, question: str, instead: str) -> None:
     if not opts.interactive:
         raise errors.UsageError(

@@ -1,0 +1,28 @@
+"""Ends that come from outside: what a Ctrl-C cleans up, a terminated command cleans up too."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+@contextlib.contextmanager
+def by_termination() -> Iterator[None]:
+    """Let SIGTERM, and the end of the terminal, arrive as a KeyboardInterrupt."""
+    names = ("SIGTERM", "SIGHUP")
+    before = {
+        number: signal.signal(number, _interrupt)
+        for number in (getattr(signal, name, None) for name in names)
+        if number is not None
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
