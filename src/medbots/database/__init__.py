@@ -1,0 +1,1 @@
+"""The embedding store in Postgres: its schema, who may use it, and what state it is in."""

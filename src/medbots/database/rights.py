@@ -1,0 +1,44 @@
+"""What this login may not do and `db init` needs, as the statements that would allow it."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from medbots import errors
+from medbots.database import connection as connection_module
+from medbots.database import queries, roles
+
+
+async def require(connection: connection_module.Connection, role: roles.Role) -> None:
+    """Raise unless this login may make the tables and the role, before anything is changed.
+
+    Raises:
+        errors.NotAllowedError: with every statement, at once, that a superuser should run.
+    """
+    tables = [*roles.TABLES, "public.medbots_migrations"]
+    cursor = await queries.run(connection, "owner_rights", role.name, tables)
+    row = await cursor.fetchone()
+    if row is None:  # pragma: no cover
+        return
+    user, database, may_create, may_make_roles, foreign = row
+    me = sql.Identifier(user).as_string()
+    cures = []
+    if not may_create:
+        cures.append(f"GRANT CREATE ON SCHEMA public TO {me};")
+    if not may_make_roles:
+        cures.append(f"ALTER ROLE {me} CREATEROLE;")
+    cures += [f"ALTER TABLE {name} OWNER TO {me};" for name in foreign]
+    if cures:
+        raise errors.NotAllowedError(
+            f"role {user} has not the rights that db init needs in database {database}",
+            hint=f"a superuser runs, in database {database}: {' '.join(cures)}",
+        )
+
+
+async def public_may_create(connection: connection_module.Connection) -> bool:
+    """Return whether every role may make tables in schema public, as before Postgres 15."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) a "
+        "WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE')"
+    )
+    return await cursor.fetchone() == (True,)

@@ -1,0 +1,262 @@
+"""The role that one project's bots connect as: its two tables, its own rows, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from medbots import errors, secret
+from medbots.database import connection as connection_module
+from medbots.database import table
+
+TABLES = (table.NAME, table.TOMBSTONES)
+PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+_PASSWORD_BYTES = 32
+
+_ATTRIBUTES = {
+    # What a role has by default, and ours must not; only a superuser may name the first three.
+    "rolsuper": (False, "NOSUPERUSER"),
+    "rolreplication": (False, "NOREPLICATION"),
+    "rolbypassrls": (False, "NOBYPASSRLS"),
+    "rolcreaterole": (False, "NOCREATEROLE"),
+    "rolcreatedb": (False, "NOCREATEDB"),
+    "rolinherit": (False, "NOINHERIT"),
+    "rolcanlogin": (True, "LOGIN"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The role of one project in one database."""
+
+    name: str
+    project: uuid.UUID
+
+    @property
+    def policy(self) -> str:
+        """The name of its row-level policy, on each table."""
+        return self.name
+
+
+def of_project(project_id: str, database: str) -> Role:
+    """Return the role of a project's bots in a database.
+
+    Roles belong to the whole server. The name carries project and database, so that neither
+    another project nor a copy of the database on the same server ever shares its password.
+
+    Raises:
+        errors.UsageError: the project's id is no UUID.
+    """
+    try:
+        project = uuid.UUID(project_id)
+    except ValueError:
+        raise errors.UsageError(f"the project's id {project_id!r} is not a UUID") from None
+    copy = hashlib.sha256(database.encode()).hexdigest()[:8]
+    return Role(f"medbots_bot_{project.hex}_{copy}", project)
+
+
+def settings(search_path: str) -> Mapping[str, str]:
+    """Return the settings that every session of a bot starts with."""
+    return {
+        # Medplum's Postgres defaults to REPEATABLE READ, where lock, delete and insert race.
+        "default_transaction_isolation": "read committed",
+        "statement_timeout": "30s",
+        "lock_timeout": "10s",
+        "idle_in_transaction_session_timeout": "30s",
+        "search_path": search_path,
+    }
+
+
+async def ensure(
+    connection: connection_module.Connection, role: Role, search_path: str
+) -> tuple[str, ...]:
+    """Make the role, or mend what differs; return what was done, nothing where all was well.
+
+    The password is not touched: a new role cannot log in until `set_password`. The caller holds
+    `lock.alone`. One transaction: an interruption leaves all or nothing.
+
+    Raises:
+        errors.NotAllowedError: this login may not make roles, or does not own the tables.
+    """
+    with connection_module.translated(doing=f"role {role.name}"):
+        async with connection.transaction():
+            return (
+                *await _ensure_role(connection, role),
+                *await _ensure_settings(connection, role, search_path),
+                *await _ensure_access(connection, role, search_path),
+                *await _ensure_grants(connection, role),
+                *await _ensure_policies(connection, role),
+            )
+
+
+async def set_password(connection: connection_module.Connection, role: Role) -> secret.Secret:
+    """Give the role a new password and return it. Only its SCRAM verifier reaches the server."""
+    password = secret.Secret(secrets.token_urlsafe(_PASSWORD_BYTES))
+    verifier = connection.pgconn.encrypt_password(
+        password.reveal().encode(), role.name.encode(), b"scram-sha-256"
+    ).decode()
+    change = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+        sql.Identifier(role.name), sql.Literal(verifier)
+    )
+    with connection_module.translated(doing=f"role {role.name}"):
+        await connection.execute(change)
+    return password
+
+
+async def shared(connection: connection_module.Connection, role: Role) -> bool:
+    """Return whether other projects' roles use the table too."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname <> %s)",
+        [table.NAME, role.policy],
+    )
+    return await cursor.fetchone() == (True,)
+
+
+async def _ensure_role(connection: connection_module.Connection, role: Role) -> list[str]:
+    columns = ", ".join(_ATTRIBUTES)
+    cursor = await connection.execute(
+        f"SELECT {columns} FROM pg_roles WHERE rolname = %s".encode(),  # noqa: S608
+        [role.name],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        limit = await connection.execute(
+            "SELECT greatest(current_setting('max_connections')::int / 2, 10)"
+        )
+        (most,) = await limit.fetchone() or (50,)
+        # NOINHERIT, LOGIN and the limit; everything else a role lacks by default. One project's
+        # burst of events must leave connections to Medplum itself.
+        await _run(
+            connection,
+            "CREATE ROLE {} NOINHERIT LOGIN CONNECTION LIMIT {}",
+            role,
+            sql.Literal(most),
+        )
+        note = f"bots of Medplum project {role.project}; made by medbots db init"
+        await _run(connection, "COMMENT ON ROLE {} IS {}", role, sql.Literal(note))
+        return ["created"]
+    wrong = [
+        keyword
+        for (wanted, keyword), actual in zip(_ATTRIBUTES.values(), row, strict=True)
+        if wanted is not actual
+    ]
+    if wrong:
+        await _run(connection, f"ALTER ROLE {{}} {' '.join(wrong)}", role)
+    memberships = await connection.execute(
+        "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole", [role.name]
+    )
+    groups = [name async for (name,) in memberships]
+    for group in groups:
+        await _run(connection, f"REVOKE {group} FROM {{}}", role)
+    return [f"set {keyword}" for keyword in wrong] + [f"left {group}" for group in groups]
+
+
+async def _ensure_settings(
+    connection: connection_module.Connection, role: Role, search_path: str
+) -> list[str]:
+    cursor = await connection.execute(
+        "SELECT unnest(setconfig) FROM pg_db_role_setting "
+        "WHERE setrole = %s::regrole AND setdatabase = 0",
+        [role.name],
+    )
+    found = dict([tuple(line.split("=", 1)) async for (line,) in cursor])
+    done = []
+    for name, value in settings(search_path).items():
+        if found.get(name) != value:
+            # A search path is a list: one literal would be one name with a comma in it.
+            literal = sql.SQL(value) if name == "search_path" else sql.Literal(value)
+            await _run(connection, f"ALTER ROLE {{}} SET {name} = {{}}", role, literal)
+            done.append(f"set {name}")
+    return done
+
+
+async def _ensure_access(
+    connection: connection_module.Connection, role: Role, search_path: str
+) -> list[str]:
+    """Grant what is usually everybody's, where somebody took it from PUBLIC."""
+    done = []
+    cursor = await connection.execute(
+        "SELECT has_database_privilege(%s, current_database(), 'CONNECT'), current_database()",
+        [role.name],
+    )
+    may_connect, database = await cursor.fetchone() or (True, "")
+    if not may_connect:
+        await _run(
+            connection, "GRANT CONNECT ON DATABASE {1} TO {0}", role, sql.Identifier(database)
+        )
+        done.append("granted CONNECT")
+    for schema in search_path.split(", "):
+        cursor = await connection.execute(
+            "SELECT has_schema_privilege(%s, %s::regnamespace, 'USAGE')", [role.name, schema]
+        )
+        if await cursor.fetchone() != (True,):
+            await _run(connection, "GRANT USAGE ON SCHEMA {1} TO {0}", role, sql.SQL(schema))
+            done.append(f"granted USAGE on schema {schema}")
+    return done
+
+
+async def _ensure_grants(connection: connection_module.Connection, role: Role) -> list[str]:
+    done = []
+    for name in TABLES:
+        cursor = await connection.execute(
+            "SELECT a.privilege_type, a.is_grantable FROM pg_class c, aclexplode(c.relacl) a "
+            "WHERE c.oid = %s::regclass AND a.grantee = %s::regrole",
+            [name, role.name],
+        )
+        granted = {(privilege, grantable) async for privilege, grantable in cursor}
+        if granted != {(privilege, False) for privilege in PRIVILEGES}:
+            on = sql.SQL(name)
+            await _run(connection, "REVOKE ALL ON {1} FROM {0}", role, on)
+            privileges = ", ".join(sorted(PRIVILEGES))
+            await _run(connection, f"GRANT {privileges} ON {{1}} TO {{0}}", role, on)
+            done.append(f"granted {privileges} on {name}")
+    return done
+
+
+async def _ensure_policies(connection: connection_module.Connection, role: Role) -> list[str]:
+    done = []
+    own_rows = f"(project_id = '{role.project}'::uuid)"
+    for name in TABLES:
+        cursor = await connection.execute(
+            "SELECT polcmd::text, polpermissive, polroles = ARRAY[%s::regrole::oid], "
+            "pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) "
+            "FROM pg_policy WHERE polrelid = %s::regclass AND polname = %s",
+            [role.name, name, role.policy],
+        )
+        row = await cursor.fetchone()
+        if row == ("*", True, True, own_rows, own_rows):
+            continue
+        on = sql.SQL(name)
+        if row is not None:
+            await _run(connection, "DROP POLICY {0} ON {1}", role, on)
+        await _run(
+            connection,
+            "CREATE POLICY {0} ON {1} TO {0} USING {2} WITH CHECK {2}",
+            role,
+            on,
+            sql.SQL(own_rows),
+        )
+        done.append(f"limited {name} to rows of the project")
+    return done
+
+
+async def _run(
+    connection: connection_module.Connection, statement: str, role: Role, *parts: sql.Composable
+) -> None:
+    """Execute a statement of this module; `{}` or `{0}` is the role, the rest are `parts`."""
+    composed = sql.SQL(statement).format(sql.Identifier(role.name), *parts)
+    try:
+        await connection.execute(composed)
+    except psycopg.errors.InsufficientPrivilege as error:
+        said = (error.diag.message_primary or "").strip()
+        raise errors.NotAllowedError(
+            f"role {role.name}: {said}",
+            hint="only a superuser, or the login that made the role, may change it: set "
+            f"{connection_module.SETTING} to that login",
+        ) from error
