@@ -1,10 +1,11 @@
 import { type Token, tokens } from './markup.ts';
 
-/** Elements before and after which a line ends; headings and paragraphs stand apart. */
+/** Elements that begin and end on a line of their own. */
 const BLOCKS = new Set(
-  'address article blockquote br content dd div dl dt figure footer header hr item li list main ol paragraph pre section table tbody tfoot thead tr ul'.split(' ')
+  'address blockquote br content dd div dl dt figure footer header hr item li main pre tbody tfoot thead'.split(' ')
 );
-const PARAGRAPHS = new Set('p paragraph table list ul ol section article caption'.split(' '));
+/** Elements with a blank line before and after. */
+const PARAGRAPHS = new Set('article caption list ol p paragraph section ul'.split(' '));
 const CELLS = new Set(['td', 'th']);
 /** Elements that hold nothing to read. */
 const HIDDEN = new Set(['head', 'template', 'noscript', 'svg', 'object', 'iframe']);
@@ -17,7 +18,7 @@ export function htmlToText(html: string): string {
 
 /** The readable text of a run of HTML tokens, or of a C-CDA section's narrative. */
 export function flowText(run: Iterable<Token>): string {
-  let text = '';
+  const flow = new TextFlow();
   let hiddenIn: string | undefined;
   for (const token of run) {
     if (hiddenIn !== undefined) {
@@ -25,31 +26,84 @@ export function flowText(run: Iterable<Token>): string {
       const over = token.kind !== 'text' && (token.name === hiddenIn ? token.kind === 'close' : token.name === 'body');
       hiddenIn = over ? undefined : hiddenIn;
     } else if (token.kind === 'text') {
-      text += token.text.replace(/\s+/g, ' ');
+      flow.write(token.text);
     } else if (token.kind === 'open' && HIDDEN.has(token.name) && !token.selfClosing) {
       hiddenIn = token.name;
     } else {
-      text += spacing(token);
+      flow.tag(token);
     }
   }
-  return tidy(text);
+  return flow.text();
 }
 
-function spacing(token: Exclude<Token, { kind: 'text' }>): string {
-  const level = HEADING.exec(token.name)?.[1];
-  if (level) {
-    return token.kind === 'open' ? `\n\n${'#'.repeat(Number(level))} ` : '\n\n';
+/** Text as it flows out of markup: breaks are owed until something follows them. */
+class TextFlow {
+  readonly #parts: string[] = [];
+  /** Line ends owed before the next words. */
+  #breaks = 0;
+  /** What the next words begin with: the mark of a heading or of a list item. */
+  #mark = '';
+  /** Whether a table's cell is open, in which everything stays on one line. */
+  #inCell = false;
+  /** Whether the row has a cell already. */
+  #rowBegun = false;
+
+  write(text: string): void {
+    const collapsed = text.replace(/\s+/g, ' ');
+    if (collapsed === ' ' || collapsed === '') {
+      if (this.#breaks === 0) {
+        this.#parts.push(collapsed);
+      }
+      return;
+    }
+    this.#parts.push('\n'.repeat(this.#breaks), this.#mark, collapsed);
+    this.#breaks = 0;
+    this.#mark = '';
   }
-  if (token.kind === 'open' && (token.name === 'li' || token.name === 'item')) {
-    return '\n- ';
+
+  tag(token: Exclude<Token, { kind: 'text' }>): void {
+    const opens = token.kind === 'open';
+    const level = HEADING.exec(token.name)?.[1];
+    if (CELLS.has(token.name)) {
+      // End tags of cells may be left out: two values must never run together.
+      if (opens && this.#rowBegun) {
+        this.write(' | ');
+      }
+      this.#inCell = opens;
+      this.#rowBegun = true;
+    } else if (level !== undefined) {
+      this.#break(2);
+      this.#mark = opens ? `${'#'.repeat(Number(level))} ` : '';
+    } else if (token.name === 'tr' || token.name === 'table') {
+      this.#inCell = false;
+      this.#rowBegun = false;
+      this.#break(token.name === 'table' ? 2 : 1);
+    } else if (PARAGRAPHS.has(token.name)) {
+      this.#break(2);
+    } else if (BLOCKS.has(token.name)) {
+      this.#break(1);
+      this.#mark = opens && (token.name === 'li' || token.name === 'item') ? '- ' : this.#mark;
+    }
   }
-  if (CELLS.has(token.name)) {
-    return token.kind === 'close' ? ' | ' : '';
+
+  text(): string {
+    return this.#parts
+      .join('')
+      .replace(/[^\S\n]+/g, ' ')
+      .split('\n')
+      .map(withoutEmptyCells)
+      .join('\n')
+      .replace(/\n{3,}/g, '\n\n')
+      .trim();
   }
-  if (PARAGRAPHS.has(token.name)) {
-    return '\n\n';
+
+  #break(lines: number): void {
+    if (this.#inCell) {
+      this.#parts.push(' ');
+    } else {
+      this.#breaks = Math.max(this.#breaks, lines);
+    }
   }
-  return BLOCKS.has(token.name) ? '\n' : '';
 }
 
 /** A line without the marks of empty cells at its end. (A regular expression would take quadratic time.) */
@@ -59,14 +113,4 @@ function withoutEmptyCells(line: string): string {
     end -= 1;
   }
   return line.slice(0, end).trimStart();
-}
-
-function tidy(text: string): string {
-  return text
-    .replace(/[^\S\n]+/g, ' ')
-    .split('\n')
-    .map(withoutEmptyCells)
-    .join('\n')
-    .replace(/\n{3,}/g, '\n\n')
-    .trim();
 }
