@@ -37,6 +37,7 @@ await build({
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
+  keepNames: true,
   charset: 'utf8',
   mainFields: ['main', 'module'],
   // Bundled CommonJS packages call require for Node's own modules.

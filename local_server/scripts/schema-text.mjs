@@ -52,7 +52,7 @@ export function schemaText() {
     }
   }
   const compartment = Object.fromEntries(
-    read('compartmentdefinition-patient.json').resource.filter((r) => r.param).map((r) => [r.code, r.param])
+    read('compartmentdefinition-patient.json').resource.map((r) => [r.code, r.param ?? []])
   );
   const types = core.getAllDataTypes();
   const constraints = new Map();

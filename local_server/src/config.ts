@@ -31,7 +31,7 @@ export interface Config {
   readonly projects: ProjectConfig[];
   readonly logLevel: Level;
   readonly rateLimits: RateLimitConfig;
-  /** Runtime of a bot that names none. The real server's default is `awslambda`, which cannot run here. */
+  /** Runtime of a bot that names none. Medplum's own default is `awslambda`, which cannot run here. */
   readonly defaultBotRuntimeVersion: 'awslambda' | 'vmcontext';
 }
 
@@ -53,7 +53,7 @@ export function readConfig(path: string): Config {
     projects: check(data.projects ?? [], 'projects', isList).map((p, i) => project(p, `projects[${i}]`)),
     logLevel: check(data.logLevel ?? 'info', 'logLevel', isLevel),
     rateLimits: check(data.rateLimits ?? {}, 'rateLimits', isRecord) as RateLimitConfig,
-    defaultBotRuntimeVersion: check(data.defaultBotRuntimeVersion ?? 'awslambda', 'defaultBotRuntimeVersion', isRuntime),
+    defaultBotRuntimeVersion: check(data.defaultBotRuntimeVersion ?? 'vmcontext', 'defaultBotRuntimeVersion', isRuntime),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Client applications, each with the membership that lets it log in. */
 import type { WithId } from '@medplum/core';
-import type { AccessPolicy, ClientApplication, ProjectMembership, Reference } from '@medplum/fhirtypes';
+import type { AccessPolicy, ClientApplication, Project, ProjectMembership, Reference } from '@medplum/fhirtypes';
 import { createReference } from '@medplum/core';
 import type { App } from '../app.ts';
 import { newSecret } from '../auth/signer.ts';
@@ -35,7 +35,7 @@ export async function createClient(app: App, request: NewClient): Promise<WithId
   await app.system.createResource<ProjectMembership>({
     resourceType: 'ProjectMembership',
     meta: { project: projectId },
-    project: { reference: `Project/${projectId}` },
+    project: createReference(app.system.readNow<Project>('Project', projectId)),
     user: createReference(client),
     profile: createReference(client),
     accessPolicy,

@@ -1,11 +1,32 @@
 /** The access policy that a membership comes to: its policies, merged, and what administrators may do besides. */
-import { badRequest, OperationOutcomeError, projectAdminResourceTypes, resolveId } from '@medplum/core';
+import { badRequest, deepClone, OperationOutcomeError, projectAdminResourceTypes, resolveId } from '@medplum/core';
 import type { AccessPolicy, AccessPolicyResource, Project, ProjectMembership, ProjectMembershipAccess } from '@medplum/fhirtypes';
 import type { App } from '../app.ts';
 import type { AuthState } from '../http/exchange.ts';
 import { applySmartScopes } from './smartScopes.ts';
 
 export type MergedPolicy = AccessPolicy & { resource: AccessPolicyResource[] };
+
+/** The types that only explicit entries open, and only to administrators. */
+const ADMIN_TYPES = ['UserSecurityRequest', 'Project', 'ProjectMembership', 'User'];
+
+/**
+ * The policy as the matcher of @medplum/core must see it. Later releases of core than the one that this
+ * server stands in for take more types out of `*` (AccessPolicy among them); they are put back here.
+ */
+export function effectivePolicy(app: App, auth: AuthState): MergedPolicy {
+  const policy = accessPolicyFor(app, auth);
+  const wild = policy.resource.filter((r) => r.resourceType === '*');
+  const others = projectAdminResourceTypes.filter((type) => !ADMIN_TYPES.includes(type));
+  const restored = others.flatMap((resourceType) =>
+    wild.map((entry) => ({
+      ...deepClone(entry),
+      resourceType,
+      criteria: entry.criteria?.replace(/^\*/, resourceType),
+    }))
+  );
+  return { ...policy, resource: [...policy.resource, ...restored] };
+}
 
 export function accessPolicyFor(app: App, auth: AuthState): MergedPolicy {
   const membership = auth.onBehalfOfMembership ?? auth.membership;
@@ -78,11 +99,11 @@ function filledIn(app: App, access: ProjectMembershipAccess, membership: Project
 
 function withAdminRights(policy: MergedPolicy, project: Project, membership: ProjectMembership): MergedPolicy {
   if (project.superAdmin) {
-    const missing = projectAdminResourceTypes.filter((type) => !policy.resource.some((r) => r.resourceType === type));
+    const missing = ADMIN_TYPES.filter((type) => !policy.resource.some((r) => r.resourceType === type));
     policy.resource.push(...missing.map((resourceType) => ({ resourceType })));
     return policy;
   }
-  policy.resource = policy.resource.filter((r) => !projectAdminResourceTypes.includes(r.resourceType));
+  policy.resource = policy.resource.filter((r) => !ADMIN_TYPES.includes(r.resourceType as string));
   if (membership.admin) {
     policy.resource.push(...projectAdminRights(project, membership));
   }

@@ -7,7 +7,7 @@ import type { RepositoryContext } from '../fhir/context.ts';
 import { Repository } from '../fhir/repository.ts';
 import type { AuthState, Exchange } from '../http/exchange.ts';
 import type { FhirQuota } from '../http/rateLimits.ts';
-import { accessPolicyFor } from './accessPolicy.ts';
+import { effectivePolicy } from './accessPolicy.ts';
 import { clientMembership, membershipOf } from './directory.ts';
 import { sameText } from './signer.ts';
 
@@ -28,11 +28,13 @@ export async function authenticate(x: Exchange): Promise<void> {
 }
 
 function findAuth(app: App, scheme: string | undefined, token: string): AuthState | undefined {
-  try {
-    return scheme === 'Bearer' ? byToken(app, token) : scheme === 'Basic' ? byClient(app, token) : undefined;
-  } catch {
-    return undefined; // A login, membership or client that is gone: not logged in.
-  }
+  return scheme === 'Bearer' ? byToken(app, token) : scheme === 'Basic' ? byClient(app, token) : undefined;
+}
+
+/** A login or client that is gone means not logged in; a membership or project that is gone is a 404. */
+function tryRead<T extends Resource>(app: App, type: T['resourceType'], id: unknown): WithId<T> | undefined {
+  const found = app.system.tryRead(`${type}/${String(id)}`);
+  return found instanceof Error ? undefined : (found as WithId<T>);
 }
 
 function byToken(app: App, token: string): AuthState | undefined {
@@ -40,8 +42,8 @@ function byToken(app: App, token: string): AuthState | undefined {
   if (!claims) {
     return undefined;
   }
-  const login = app.system.readNow<Login>('Login', claims.login_id as string);
-  if (!login.membership || login.revoked) {
+  const login = tryRead<Login>(app, 'Login', claims.login_id);
+  if (!login?.membership || login.revoked) {
     return undefined;
   }
   const membership = app.system.readReferenceNow<ProjectMembership>(login.membership);
@@ -50,8 +52,11 @@ function byToken(app: App, token: string): AuthState | undefined {
 
 function byClient(app: App, token: string): AuthState | undefined {
   const [id, secret] = Buffer.from(token, 'base64').toString('latin1').split(':');
-  const client = app.system.readNow<ClientApplication>('ClientApplication', id as string);
-  const membership = sameText(client.secret, secret) ? clientMembership(app, client) : undefined;
+  const client = tryRead<ClientApplication>(app, 'ClientApplication', id);
+  if (!client || !sameText(client.secret, secret)) {
+    return undefined;
+  }
+  const membership = clientMembership(app, client);
   const login: Login = {
     resourceType: 'Login',
     user: createReference(client),
@@ -107,7 +112,7 @@ export function repositoryFor(
     remoteAddress: auth.login.remoteAddress,
     superAdmin: project.superAdmin,
     projectAdmin: membership.admin,
-    accessPolicy: accessPolicyFor(app, auth),
+    accessPolicy: effectivePolicy(app, auth),
     strictMode: project.strictMode,
     extendedMode: options.extended,
     checkReferencesOnWrite: project.checkReferencesOnWrite,

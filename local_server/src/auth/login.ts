@@ -166,7 +166,6 @@ async function mfaStatus(x: Exchange): Promise<void> {
 
 async function enroll(x: Exchange): Promise<void> {
   const user = currentUser(x);
-  checkFields(x.body, [TOKEN_RULE]);
   checkEnrollable(user);
   checkToken(user, x.body.token);
   await x.app.system.updateResource<User>({ ...user, mfaEnrolled: true });

@@ -1,6 +1,6 @@
 /** /auth/me, logout, user info, and the addresses that OAuth clients look up. */
 import { allOk, formatFamilyName, formatGivenName, formatHumanName, resolveId } from '@medplum/core';
-import type { HumanName, Login, Project, ProjectMembership, Resource, User, UserConfiguration } from '@medplum/fhirtypes';
+import type { HumanName, Login, Project, ProjectMembership, Resource, User, UserConfiguration, UserConfigurationMenu } from '@medplum/fhirtypes';
 import type { App } from '../app.ts';
 import { withPresignedUrls } from '../fhir/attachments.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -79,15 +79,34 @@ function configuration(app: App, project: Project, membership: ProjectMembership
   const own = membership.userConfiguration
     ? app.system.readReferenceNow<UserConfiguration>(membership.userConfiguration)
     : ({ resourceType: 'UserConfiguration' } as UserConfiguration);
-  const favorites = ['Patient', 'Practitioner', 'Organization', 'ServiceRequest', 'DiagnosticReport', 'Questionnaire'];
-  const menu = [{ title: 'Favorites', link: favorites.map((name) => ({ name, target: `/${name}` })) }];
+  const menu = defaultMenu(project, membership);
+  return { ...own, menu: own.menu ?? menu };
+}
+
+const FAVORITES = ['Patient', 'Practitioner', 'Organization', 'ServiceRequest', 'DiagnosticReport', 'Questionnaire'];
+
+function defaultMenu(project: Project, membership: ProjectMembership): UserConfigurationMenu[] {
+  const menu = [{ title: 'Favorites', link: FAVORITES.map((name) => ({ name, target: `/${name}` })) }];
   if (membership.admin) {
-    menu.push({ title: 'Admin', link: [{ name: 'Project', target: '/admin/project' }] });
+    const link = [
+      { name: 'Project', target: '/admin/project' },
+      { name: 'AccessPolicy', target: '/AccessPolicy' },
+      { name: 'Subscriptions', target: '/Subscription' },
+      { name: 'Batch', target: '/batch' },
+      ...(project.superAdmin ? [] : [{ name: 'Config', target: '/admin/config' }]),
+    ];
+    menu.push({ title: 'Admin', link });
   }
   if (project.superAdmin) {
-    menu.push({ title: 'Super Admin', link: [{ name: 'Projects', target: '/Project' }] });
+    const link = [
+      { name: 'Projects', target: '/Project' },
+      { name: 'Super Config', target: '/admin/super' },
+      { name: 'Super AsyncJob', target: '/admin/super/asyncjob' },
+      { name: 'Super DB', target: '/admin/super/db' },
+    ];
+    menu.push({ title: 'Super Admin', link });
   }
-  return { ...own, menu: own.menu ?? menu };
+  return menu;
 }
 
 async function logout(x: Exchange): Promise<void> {

@@ -1,7 +1,6 @@
 /** Bot/$execute: by id or identifier, GET or POST, whatever the body is. */
 import type { WithId } from '@medplum/core';
 import {
-  accepted,
   allOk,
   badRequest,
   ContentType,
@@ -13,8 +12,9 @@ import {
   notFound,
   OperationOutcomeError,
 } from '@medplum/core';
-import type { AsyncJob, Binary, Bot, OperationOutcome, Parameters, ProjectMembership } from '@medplum/fhirtypes';
+import type { Binary, Bot, OperationOutcome, Parameters, ProjectMembership } from '@medplum/fhirtypes';
 import { membershipOf } from '../auth/directory.ts';
+import { finishJob, startJob } from '../fhir/jobs.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { sendFhir, sendJson, sendOutcome, sendText } from '../http/reply.ts';
 import { runBot } from './run.ts';
@@ -96,6 +96,9 @@ async function sendResult(x: Exchange, result: BotResult): Promise<void> {
     sendText(x, status, body, `${mirrored ?? ContentType.JSON}; charset=utf-8`);
   } else if (body === null) {
     sendText(x, status, '', `${mirrored ?? ContentType.JSON}; charset=utf-8`);
+  } else if (typeof body === 'function') {
+    // Code without its last semicolon swallows the call, and leaves the handler itself as the value.
+    throw new Error('The bot returned a function');
   } else {
     sendJson(x, status, body, mirrored ?? ContentType.JSON);
   }
@@ -103,24 +106,11 @@ async function sendResult(x: Exchange, result: BotResult): Promise<void> {
 
 /** Answers at once with a job that the result is put into. */
 async function executeLater(x: Exchange, bot: WithId<Bot>): Promise<void> {
-  const { repo } = x.authenticated();
-  const job = await repo.createResource<AsyncJob>({
-    resourceType: 'AsyncJob',
-    status: 'accepted',
-    request: `${x.app.baseUrl}${(x.req.url ?? '').slice(1)}`,
-    requestTime: new Date().toISOString(),
-  });
-  sendOutcome(x, accepted(`${x.app.baseUrl}fhir/R4/job/${job.id}/status`));
-  const result = await run(x, bot);
-  const body = bodyOf(result);
+  const job = await startJob(x, `${x.app.baseUrl}${(x.req.url ?? '').slice(1)}`);
+  sendOutcome(x, job.outcome);
+  const body = bodyOf(await run(x, bot));
   const failed = isOperationOutcome(body) && !isOk(body);
-  const current = x.app.system.readNow<AsyncJob>('AsyncJob', job.id);
-  await x.app.system.updateResource<AsyncJob>({
-    ...current,
-    status: failed ? 'error' : 'completed',
-    transactionTime: new Date().toISOString(),
-    output: outputOf(body),
-  });
+  await finishJob(x.app, job.id, failed ? 'error' : 'completed', outputOf(body));
 }
 
 function outputOf(body: unknown): Parameters {

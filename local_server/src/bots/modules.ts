@@ -3,6 +3,7 @@
  * They are bundled into this file and loaded when first asked for.
  */
 import { builtinModules, createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
 const builtins = createRequire(import.meta.url);
 
@@ -31,7 +32,7 @@ export function botRequire(name: string): unknown {
   if (name.startsWith('node:') || builtinModules.includes(name)) {
     return builtins(name);
   }
-  const err = new Error(`Cannot find module '${name}'`) as NodeJS.ErrnoException;
+  const err = new Error(`Cannot find module '${name}'\nRequire stack:\n- ${fileURLToPath(import.meta.url)}`) as NodeJS.ErrnoException;
   err.code = 'MODULE_NOT_FOUND';
   throw err;
 }

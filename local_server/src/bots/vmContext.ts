@@ -97,6 +97,7 @@ function program(code: string): string {
   const exports = {};
   const module = {exports};
 
+  // Here the bot's own code begins.
   ${code}
   // Here the bot's own code ends.
 

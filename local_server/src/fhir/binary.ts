@@ -3,7 +3,7 @@ import { allOk, ContentType, created, isResource } from '@medplum/core';
 import type { Binary } from '@medplum/fhirtypes';
 import { readBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { sendBytes, sendFhir, sendStatus, sendText } from '../http/reply.ts';
+import { sendBytes, sendFhir, sendStatus, sendText, withCharset } from '../http/reply.ts';
 import type { Routes } from '../http/routes.ts';
 import { presignedUrl } from './attachments.ts';
 import { checkFile } from './fileTypes.ts';
@@ -91,7 +91,7 @@ async function storage(x: Exchange): Promise<void> {
     sendStatus(x, 404);
     return;
   }
-  sendBytes(x, 200, binary.contentType, bytes);
+  sendBytes(x, 200, withCharset(binary.contentType), bytes);
 }
 
 /** Keeps text as the bytes of a new Binary and returns it. */

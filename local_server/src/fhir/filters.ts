@@ -116,6 +116,9 @@ function columnCondition(column: Column, filter: Filter): Condition {
     throw new OperationOutcomeError(invalidSearchOperator(filter.operator, column.parameter.id ?? filter.code));
   }
   const cellTest = (test: (cell: Cell) => boolean): Condition => ({ test: (e) => test(column.cell(e.id)) });
+  if (column.kind === 'words') {
+    return cellTest(wordTest(filter)); // Modifiers such as :missing are not known to names and addresses.
+  }
   if (filter.operator === Operator.MISSING || filter.operator === Operator.PRESENT) {
     if (column.kind === 'token' && filter.value !== 'true' && filter.value !== 'false') {
       throw new OperationOutcomeError(
@@ -144,8 +147,6 @@ function columnCondition(column: Column, filter: Filter): Condition {
         throw new OperationOutcomeError(badRequest("Boolean search value must be 'true' or 'false'"));
       }
       return cellTest((cell) => (cell.values[0] === (filter.value === 'true')) !== isNegated(filter));
-    case 'words':
-      return cellTest(wordTest(filter));
     case 'string':
       return cellTest(stringTest(filter));
     case 'date':

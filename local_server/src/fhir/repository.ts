@@ -1,6 +1,6 @@
 /**
  * The FHIR repository: what @medplum/fhir-router asks of a server. One instance for one user (or for
- * the server itself) and, within a transaction, one for that transaction.
+ * the server itself).
  *
  * Everything here works on memory and is synchronous; the public methods are asynchronous because the
  * router's contract is. Writes take the writing mutex, so that none slips into another's transaction.
@@ -14,6 +14,7 @@ import {
   gone,
   isGone,
   isNotFound,
+  isResourceType,
   isUUID,
   normalizeOperationOutcome,
   notFound,
@@ -27,6 +28,7 @@ import type { Operation } from '@medplum/core';
 import type { CreateResourceOptions, DeleteResourceOptions, ReadHistoryOptions, UpdateResourceOptions } from '@medplum/fhir-router';
 import { FhirRepository } from '@medplum/fhir-router';
 import type { Bundle, Meta, Parameters, Reference, Resource, ResourceType } from '@medplum/fhirtypes';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { App } from '../app.ts';
 import type { Entry } from '../store/store.ts';
@@ -43,11 +45,18 @@ import { validate } from './validation.ts';
 /** Work that waits for the commit: subscriptions, bytes of binaries. */
 type AfterCommit = () => void | Promise<void>;
 
+interface Transaction {
+  readonly after: AfterCommit[];
+  open: boolean;
+}
+
+/** The transaction that the running work belongs to: whatever writes meanwhile, as whomever, joins it. */
+const transactions = new AsyncLocalStorage<Transaction>();
+
 export class Repository extends FhirRepository {
   constructor(
     readonly app: App,
-    readonly context: RepositoryContext,
-    private readonly transaction?: { readonly after: AfterCommit[] }
+    readonly context: RepositoryContext
   ) {
     super();
   }
@@ -278,8 +287,9 @@ export class Repository extends FhirRepository {
 
   /** Runs the work with the store to itself, then what waits for its commit. */
   private async writing<T>(work: (after: AfterCommit[]) => T): Promise<T> {
-    if (this.transaction) {
-      return work(this.transaction.after);
+    const transaction = transactions.getStore();
+    if (transaction?.open) {
+      return work(transaction.after);
     }
     const after: AfterCommit[] = [];
     const result = await this.app.writing.run(async () => work(after));
@@ -298,23 +308,24 @@ export class Repository extends FhirRepository {
   }
 
   override async withTransaction<TResult>(callback: (repo: this) => Promise<TResult>): Promise<TResult> {
-    if (this.transaction) {
+    if (transactions.getStore()?.open) {
       return callback(this);
     }
-    const after: AfterCommit[] = [];
-    const inside = new Repository(this.app, this.context, { after }) as this;
+    const transaction: Transaction = { after: [], open: true };
     const result = await this.app.writing.run(async () => {
       this.app.store.begin();
       try {
-        const value = await callback(inside);
+        const value = await transactions.run(transaction, () => callback(this));
         this.app.store.commit();
         return value;
       } catch (err) {
         this.app.store.rollback();
         throw err;
+      } finally {
+        transaction.open = false;
       }
     });
-    await this.runAfter(after);
+    await this.runAfter(transaction.after);
     return result;
   }
 
@@ -383,7 +394,7 @@ export class Repository extends FhirRepository {
       after.push(binary);
     }
     after.push(() => this.app.subscriptions.consider(JSON.parse(json) as WithId<Resource>, existing, interaction));
-    return removeHiddenFields(this.context, JSON.parse(json) as WithId<T>);
+    return removeHiddenFields(this.context, JSON.parse(JSON.stringify(result)) as WithId<T>);
   }
 
   private checkWritable<T extends Resource>(resource: T, interaction: 'create' | 'update'): WithId<T> {
@@ -400,6 +411,9 @@ export class Repository extends FhirRepository {
     }
     if (!supportsInteraction(this.context, interaction, resourceType)) {
       throw new OperationOutcomeError(forbidden);
+    }
+    if (!isResourceType(resourceType)) {
+      throw new OperationOutcomeError(badRequest(`Unknown data type: ${resourceType as string}`));
     }
     return resource as WithId<T>;
   }

@@ -113,12 +113,8 @@ function* candidates(repo: Repository, type: string, conditions: Condition[]): I
     yield* entries.values();
     return;
   }
-  for (const id of smallest) {
-    const entry = entries.get(id);
-    if (entry) {
-      yield entry;
-    }
-  }
+  const found = [...smallest].flatMap((id) => entries.get(id) ?? []);
+  yield* found.sort((a, b) => a.seq - b.seq);
 }
 
 /** The project and access policy part of a search, compiled once for a type. */

@@ -37,6 +37,8 @@ export class Exchange {
   body: any = {};
   auth: AuthState | undefined;
   repository: Repository | undefined;
+  /** Outcomes name the request, except before it is known who asks. */
+  traced = true;
   quota: FhirQuota | undefined;
 
   constructor(

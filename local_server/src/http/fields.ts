@@ -4,7 +4,8 @@ import type { OperationOutcomeIssue } from '@medplum/fhirtypes';
 import { randomUUID } from 'node:crypto';
 
 export interface FieldRule {
-  readonly field: string;
+  /** None where the rule is about several fields. */
+  readonly field?: string;
   readonly is: (value: unknown) => boolean;
   readonly message: string;
 }
@@ -12,11 +13,11 @@ export interface FieldRule {
 /** @throws OperationOutcomeError 400 with an issue for each rule that is broken */
 export function checkFields(body: Record<string, unknown>, rules: readonly FieldRule[]): void {
   const issue = rules
-    .filter((rule) => !rule.is(body[rule.field]))
+    .filter((rule) => !rule.is(rule.field && body[rule.field]))
     .map((rule): OperationOutcomeIssue => ({
       severity: 'error',
       code: 'invalid',
-      expression: [rule.field],
+      expression: rule.field ? [rule.field] : undefined,
       details: { text: rule.message },
     }));
   if (issue.length) {

@@ -65,7 +65,7 @@ export function sendOutcome(x: Exchange, outcome: OperationOutcome): void {
   if (isAccepted(outcome) && location) {
     x.res.setHeader('Content-Location', location);
   }
-  const tracing = tracingExtension(x.trace);
+  const tracing = x.traced ? tracingExtension(x.trace) : undefined;
   const extension = [...(tracing ? [tracing] : []), ...(outcome.extension ?? [])];
   sendJson(x, getStatus(outcome), { ...outcome, extension }, ContentType.FHIR_JSON);
 }
@@ -103,7 +103,7 @@ export async function sendBinary(x: Exchange, status: number, binary: Binary): P
 }
 
 /** Express names a character set for the types that have one. */
-function withCharset(contentType: string): string {
+export function withCharset(contentType: string): string {
   const needs = /^(text\/|application\/(json|javascript|xml)$|application\/.*\+(json|xml)$)/.test(contentType);
   return needs && !contentType.includes('charset') ? `${contentType}; charset=utf-8` : contentType;
 }

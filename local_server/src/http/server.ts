@@ -45,7 +45,9 @@ async function handle(app: App, routes: Routes, req: IncomingMessage, res: Serve
 }
 
 async function dispatch(x: Exchange, routes: Routes): Promise<void> {
+  x.traced = false;
   await authenticate(x);
+  x.traced = true;
   const path = x.url.pathname.replace(/^\/api(?=\/)/, '');
   const spent = x.app.limits.request(x.ip, isAuthPath(path));
   if (spent) {

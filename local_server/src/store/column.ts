@@ -183,6 +183,8 @@ export class Column {
     const texts: string[] = [];
     for (const { system, value } of tokens) {
       if (system === TEXT_SYSTEM) {
+        // Display and text are found like codes, but under no system.
+        keys.add(value ?? '');
         texts.push(value ?? '');
         continue;
       }

@@ -8,7 +8,10 @@ import { Column } from './column.ts';
 import type { Database, HistoryRow, Row } from './database.ts';
 
 /** The current version of a resource. It is kept as text: parsing is quick, and objects cost ten times the room. */
-export type Entry = Readonly<Row>;
+export interface Entry extends Readonly<Row> {
+  /** Grows with every write: the order in which an unsorted search answers, as the real server's tables mostly do. */
+  readonly seq: number;
+}
 
 class Shelf {
   readonly entries = new Map<string, Entry>();
@@ -17,6 +20,7 @@ class Shelf {
   constructor(private readonly type: string) {}
 
   put(entry: Entry): void {
+    this.entries.delete(entry.id);
     this.entries.set(entry.id, entry);
     if (this.columns.size === 0) {
       return;
@@ -64,12 +68,13 @@ class Shelf {
 
 export class Store {
   private readonly shelves = new Map<string, Shelf>();
+  private sequence = 0;
   /** Entries as they were before each write of the open transaction; undefined where there was none. */
   private undo: { type: string; id: string; before: Entry | undefined }[] | undefined;
 
   constructor(private readonly database: Database) {
     for (const row of database.load()) {
-      this.shelf(row.type).put({ ...row });
+      this.shelf(row.type).put({ ...row, seq: ++this.sequence });
     }
   }
 
@@ -100,12 +105,12 @@ export class Store {
   }
 
   /** @param transient - Kept in memory only: gone after a restart. */
-  put(entry: Entry, transient = false): void {
+  put(row: Readonly<Row>, transient = false): void {
     if (!transient) {
-      this.database.write(entry);
+      this.database.write(row);
     }
-    this.undo?.push({ type: entry.type, id: entry.id, before: this.get(entry.type, entry.id) });
-    this.shelf(entry.type).put(entry);
+    this.undo?.push({ type: row.type, id: row.id, before: this.get(row.type, row.id) });
+    this.shelf(row.type).put({ ...row, seq: ++this.sequence });
   }
 
   expunge(type: string, ids: readonly string[]): void {

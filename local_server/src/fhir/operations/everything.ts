@@ -4,28 +4,45 @@ import type { FhirRequest, FhirResponse } from '@medplum/fhir-router';
 import type { Bundle, BundleEntry, Patient, Resource, ResourceType } from '@medplum/fhirtypes';
 import type { Exchange } from '../../http/exchange.ts';
 import { patientCompartmentTypes } from '../definitions.ts';
-import { supportsInteraction } from '../permissions.ts';
+import { removeHiddenFields } from '../permissions.ts';
+import type { Repository } from '../repository.ts';
 import { search } from '../search.ts';
 
 const DEFAULT_COUNT = 1000;
+/** What lies outside of the compartment but belongs to the picture. */
+const RELATED = /^(Organization|Location|Practitioner|PractitionerRole|Medication|Device)\//;
 
 export async function everything(x: Exchange, request: FhirRequest): Promise<FhirResponse> {
   const { repo } = x.authenticated();
   const id = request.params.id ?? '';
   await repo.readResource<Patient>('Patient', id);
-  const only = request.query._type?.toString().split(',');
-  const types = (only ?? ['Patient', ...patientCompartmentTypes()]).filter(
-    (type, i, all) => all.indexOf(type) === i && supportsInteraction(repo.context, 'search', type)
-  );
-  const count = Number(request.query._count ?? DEFAULT_COUNT);
-  const offset = Number(request.query._offset ?? 0);
+  const { _type, _count, _offset, _since } = request.query as Record<string, string | undefined>;
+  const types = [...(_type?.split(',') ?? patientCompartmentTypes().filter((type) => type !== 'Binary')), 'Patient'];
   const bundle = search<Resource>(repo, {
     resourceType: 'Patient',
-    types: types as ResourceType[],
-    count,
-    offset,
-    filters: [{ code: '_compartment', operator: 'eq', value: `Patient/${id}` }],
+    types: types.sort() as ResourceType[],
+    count: Number(_count ?? DEFAULT_COUNT),
+    offset: Number(_offset ?? 0),
+    filters: [
+      ...(_since ? [{ code: '_lastUpdated', operator: 'ge' as const, value: _since }] : []),
+      { code: '_compartment', operator: 'eq', value: `Patient/${id}` },
+    ],
+    sortRules: [{ code: '_id' }],
   });
-  const entry: BundleEntry[] | undefined = bundle.entry;
-  return [allOk, { resourceType: 'Bundle', type: 'searchset', entry } as Bundle];
+  return [allOk, { ...bundle, entry: withRelated(repo, bundle.entry) } as Bundle];
+}
+
+function withRelated(repo: Repository, found: BundleEntry[] | undefined): BundleEntry[] | undefined {
+  const entries = new Map((found ?? []).map((e) => [`${e.resource?.resourceType}/${e.resource?.id}`, e]));
+  // New entries are added while the map is walked, and are walked too.
+  for (const { resource } of entries.values()) {
+    for (const [, reference] of JSON.stringify(resource).matchAll(/"reference":"([^"]+)"/g)) {
+      const related = reference && RELATED.test(reference) && !entries.has(reference) ? repo.tryRead(reference) : undefined;
+      if (related && !(related instanceof Error)) {
+        const shown = removeHiddenFields(repo.context, related);
+        entries.set(reference as string, { resource: shown, search: { mode: 'include' } });
+      }
+    }
+  }
+  return found && [...entries.values()];
 }

@@ -1,9 +1,10 @@
 /** $expunge: forgets a resource with its history, or a whole project or compartment, in the background. */
-import { accepted, allOk, forbidden } from '@medplum/core';
+import { allOk, forbidden } from '@medplum/core';
 import type { FhirRequest, FhirResponse } from '@medplum/fhir-router';
-import type { AsyncJob, Resource } from '@medplum/fhirtypes';
+import type { Resource } from '@medplum/fhirtypes';
 import type { Exchange } from '../../http/exchange.ts';
 import type { Repository } from '../repository.ts';
+import { finishJob, startJob } from '../jobs.ts';
 import { search } from '../search.ts';
 
 const PAGE = 1000;
@@ -18,28 +19,15 @@ export async function expunge(x: Exchange, request: FhirRequest): Promise<FhirRe
     await repo.expunge(resourceType, [id]);
     return [allOk];
   }
-  const job = await repo.createResource<AsyncJob>({
-    resourceType: 'AsyncJob',
-    status: 'accepted',
-    request: `${x.app.baseUrl}fhir/R4${request.pathname}`,
-    requestTime: new Date().toISOString(),
-  });
-  void finish(x, job.id, expungeCompartment(repo, id));
-  return [accepted(`${x.app.baseUrl}fhir/R4/job/${job.id}/status`)];
-}
-
-/** The job may itself lie in the project that goes: then nothing is left to report to. */
-async function finish(x: Exchange, jobId: string, work: Promise<void>): Promise<void> {
-  const { system, log } = x.app;
-  let status: AsyncJob['status'] = 'completed';
-  await work.catch((err: Error) => {
-    status = 'error';
-    log.error('Expunge failed', { error: err.message });
-  });
-  const job = system.tryRead(`AsyncJob/${jobId}`);
-  if (!(job instanceof Error)) {
-    await system.updateResource({ ...(job as AsyncJob), status, transactionTime: new Date().toISOString() });
-  }
+  const job = await startJob(x, `${x.app.baseUrl}fhir/R4${request.pathname}`);
+  void expungeCompartment(repo, id).then(
+    () => finishJob(x.app, job.id, 'completed'),
+    (err: Error) => {
+      x.app.log.error('Expunge failed', { error: err.message });
+      return finishJob(x.app, job.id, 'error');
+    }
+  );
+  return [job.outcome];
 }
 
 async function expungeCompartment(repo: Repository, compartment: string): Promise<void> {

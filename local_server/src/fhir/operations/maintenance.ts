@@ -1,9 +1,10 @@
 /** Small operations: $validate, $resend, $reindex, $rotate-secret. */
-import { allOk, forbidden, OperationOutcomeError, preconditionFailed } from '@medplum/core';
+import { allOk, badRequest, forbidden, OperationOutcomeError, preconditionFailed } from '@medplum/core';
 import type { FhirRequest, FhirResponse } from '@medplum/fhir-router';
 import type { ClientApplication, Resource } from '@medplum/fhirtypes';
-import { newSecret } from '../../auth/signer.ts';
+import { newSecret, sameText } from '../../auth/signer.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import { inputParameters } from './parameters.ts';
 import { validate } from '../validation.ts';
 
 interface ResendOptions {
@@ -48,14 +49,31 @@ export async function reindex(x: Exchange, request: FhirRequest): Promise<FhirRe
   return [allOk];
 }
 
-/** A new secret for a client; the old one stays valid as the retiring one. */
+interface RotateInput {
+  readonly secret?: string;
+  readonly retiringSecret?: string;
+}
+
+/** A new secret for a client, the old one staying valid as the retiring one; or the end of the retiring one. */
 export async function rotateSecret(x: Exchange, request: FhirRequest): Promise<FhirResponse> {
-  const { repo } = x.administrator();
-  const client = repo.readNow<ClientApplication>('ClientApplication', request.params.id ?? '');
-  const updated = await repo.updateResource<ClientApplication>({
-    ...client,
-    secret: newSecret(32),
-    retiringSecret: client.secret,
-  });
-  return [allOk, updated];
+  const { repo } = x.authenticated();
+  if (!repo.context.superAdmin && !repo.context.projectAdmin) {
+    return [forbidden];
+  }
+  const input = inputParameters<RotateInput>(request, { secret: { type: 'string' }, retiringSecret: { type: 'string' } });
+  if (!input.secret && !input.retiringSecret) {
+    return [badRequest('Secret to rotate must be provided')];
+  }
+  if (input.secret && input.retiringSecret) {
+    return [badRequest('Only one secret can be rotated at a time')];
+  }
+  const client = x.app.system.readNow<ClientApplication>('ClientApplication', request.params.id ?? '');
+  if (input.secret && sameText(client.secret, input.secret)) {
+    const rotated = { ...client, secret: newSecret(32), retiringSecret: client.secret };
+    return [allOk, await x.app.system.updateResource<ClientApplication>(rotated)];
+  }
+  if (input.retiringSecret && sameText(client.retiringSecret, input.retiringSecret)) {
+    return [allOk, await x.app.system.updateResource<ClientApplication>({ ...client, retiringSecret: undefined })];
+  }
+  return [badRequest('Provided secret does not match client')];
 }
