@@ -9,6 +9,7 @@ import typer
 import medbots
 from medbots.cli import (
     bundle,
+    db,
     deploy,
     local,
     login,
@@ -46,5 +47,5 @@ def _root(
     """Deploy, verify and repair AI bots on a self-hosted Medplum."""
 
 
-for module in (login, profile, deploy, subscriptions, project, validate, bundle, local):
+for module in (login, profile, deploy, subscriptions, project, validate, bundle, db, local):
     module.register(app)

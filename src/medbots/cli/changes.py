@@ -92,7 +92,7 @@ async def _connect_and_run(opts: options.Options, request: Request, report: Repo
     bundles = wiring.bundles(the_manifest) if state.Kind.BOT in request.kinds else {}
     async with wiring.connected(settings) as client:
         project = state.Project(client.project.id, client.project.name)
-        _expect(project, request.expect_project)
+        expect(project, request.expect_project)
         wanted = wish(the_manifest, settings, bundles, request, project)
         the_server = server.ProjectServer(client, the_manifest.namespace)
         await run(the_server, wanted, request, report, client)
@@ -144,7 +144,12 @@ async def run(
         report.duration_ms = round((time.perf_counter() - started) * 1000)
 
 
-def _expect(project: state.Project, expected: str | None) -> None:
+def expect(project: state.Project, expected: str | None) -> None:
+    """Raise unless the login works in the project that `--expect-project` names.
+
+    Raises:
+        errors.NotAllowedError: it works in another one.
+    """
     if expected and expected not in (project.id, project.name):
         raise errors.NotAllowedError(
             f"the login works in project {project.name!r} ({project.id}), "

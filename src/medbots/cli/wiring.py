@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -108,6 +109,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     import asyncio
 
     try:
-        return asyncio.run(coroutine)
+        # Windows' default loop cannot wait for a database connection.
+        factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(coroutine)
     except KeyboardInterrupt:
         raise errors.InterruptedByUserError from None

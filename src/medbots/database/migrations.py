@@ -147,21 +147,22 @@ def refuse_drift(known: Sequence[Migration], entries: Sequence[Entry]) -> None:
         if entry.condition is Condition.CHANGED:
             file = files[entry.version]
             record = f"name = '{file.name}', checksum = '{file.checksum}'"
+            accept = f"UPDATE {HISTORY} SET {record} WHERE version = {entry.version}"  # noqa: S608
             raise errors.DatabaseError(
                 f"migration {entry.version:04}_{entry.name} was applied from another text than "
                 f"this medbots holds (applied {entry.checksum}, here {file.checksum})",
-                hint="pip install --force-reinstall medbots; if both texts mean the same, run: "
-                f"UPDATE {HISTORY} SET {record} WHERE version = {entry.version}",  # noqa: S608
+                hint="pip install --force-reinstall medbots; "
+                f"if both texts mean the same, run: {accept}",
             )
     done = [entry.version for entry in entries if entry.condition is Condition.APPLIED]
     for entry in entries:
         if entry.condition is Condition.PENDING and done and entry.version < done[-1]:
+            forget = f"DELETE FROM {HISTORY} WHERE version > {entry.version}"  # noqa: S608
             raise errors.DatabaseError(
                 f"migration {entry.version:04}_{entry.name} is missing from the history, which has "
                 f"{done[-1]:04} already",
                 hint="restore the history from the backup that the tables came from; or run: "
-                f"DELETE FROM {HISTORY} WHERE version > {entry.version}, and medbots db init: "
-                "migrations keep what is there",  # noqa: S608
+                f"{forget}; then medbots db init: migrations keep what is there",
             )
 
 

@@ -41,7 +41,9 @@ class Step:
     key: str
     action: Action
     details: tuple[str, ...] = ()
-    """What was done, or what deserves a look; free of secrets."""
+    """What was done; free of secrets."""
+    warnings: tuple[str, ...] = ()
+    """What deserves a look, each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,9 @@ async def init(
 
 
 def _extension_step(vector: extension.Extension) -> Step:
-    details = (vector.version, *([vector.warning] if vector.warning else []))
     action = Action.CREATE if vector.created else Action.UNCHANGED
-    return Step("extension", extension.NAME, action, details)
+    warnings = (vector.warning,) if vector.warning else ()
+    return Step("extension", extension.NAME, action, (vector.version,), warnings)
 
 
 async def _migrate(
@@ -150,7 +152,7 @@ def _role_step(role: roles.Role, done: tuple[str, ...], *, open_schema: bool) ->
         "every role may make tables in schema public, the bots' too: REVOKE CREATE ON SCHEMA "
         "public FROM PUBLIC, when no other program counts on it"
     )
-    return Step("role", role.name, action, (*done, warning) if open_schema else done)
+    return Step("role", role.name, action, done, (warning,) if open_schema else ())
 
 
 async def _store_url(

@@ -1,0 +1,175 @@
+"""`db init` and `db status`: the embedding store in Postgres."""
+
+from __future__ import annotations
+
+import time
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medbots import config, errors
+from medbots.cli import options, render_db, wiring
+
+if TYPE_CHECKING:
+    from medbots import secret, state
+    from medbots.database import schema, status
+    from medbots.medplum.client import Client
+
+noun = typer.Typer(
+    cls=options.Group,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="The embedding store in Postgres.",
+)
+
+ExpectProject = Annotated[
+    str | None,
+    typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
+]
+
+
+@dataclass(slots=True)
+class Report:
+    """What is known of a `db init` so far."""
+
+    project: state.Project | None = None
+    database: str = ""
+    """Host, port and name."""
+    steps: list[schema.Step] = field(default_factory=list)
+    requests: int = 0
+    duration_ms: int = 0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the noun to the tree."""
+    app.add_typer(noun, name="db")
+
+
+@noun.callback()
+def _noun() -> None:
+    """Keep the noun a group."""
+
+
+@noun.command("init", cls=options.Command)
+def init(ctx: typer.Context, expect_project: ExpectProject = None) -> None:
+    """Make the tables, the bots' database role, and the project's secret DATABASE_URL.
+
+    What is there already is kept: a table made by the deployment guide is taken over with its
+    rows. Run it again at any time.
+    """
+    opts = options.of(ctx)
+    report = Report()
+    try:
+        wiring.run(_init(opts, expect_project, report))
+    except errors.MedbotsError as error:
+        if not any(render_db.changed(step) for step in report.steps):
+            raise
+        partly = errors.PartlyAppliedError(error.message, hint=error.hint)
+        render_db.initialised(opts, report, partly)
+        partly.reported = opts.json
+        raise partly from error
+    render_db.initialised(opts, report)
+
+
+@noun.command("status", cls=options.Command)
+def show_status(ctx: typer.Context) -> None:
+    """Show migrations, index, dimension, rows and size; needs no login."""
+    opts = options.of(ctx)
+    render_db.status(opts, wiring.run(_status(opts)))
+
+
+async def _init(opts: options.Options, expect_project: str | None, report: Report) -> None:
+    from medbots import state
+    from medbots.cli import changes
+    from medbots.database import connection, schema
+
+    the_manifest = wiring.manifest(opts)
+    settings = wiring.settings(opts, the_manifest)
+    url, setting = _url(settings)
+    started = time.perf_counter()
+    async with wiring.connected(settings) as client:
+        report.project = state.Project(client.project.id, client.project.name)
+        changes.expect(report.project, expect_project)
+        store = ProjectSecrets(client, the_manifest.namespace)
+        notices = connection.Notices()
+        made = await connection.connect(url, setting=setting, notices=notices)
+        try:
+            report.database = str(connection.address(url, setting))
+            wish = _wish(settings, client.project.id)
+            async with aclosing(schema.init(made, wish, store, notices=notices)) as steps:
+                async for step in steps:
+                    report.steps.append(step)
+        finally:
+            await made.close()
+            report.requests = client.requests
+            report.duration_ms = round((time.perf_counter() - started) * 1000)
+
+
+async def _status(opts: options.Options) -> status.Status:
+    from medbots.database import connection, status
+
+    settings = wiring.settings(opts, wiring.manifest(opts))
+    url, setting = _url(settings)
+    made = await connection.connect(url, setting=setting)
+    try:
+        return await status.read(made, _wish(settings, "").model_version)
+    finally:
+        await made.close()
+
+
+def _url(settings: config.Settings) -> tuple[secret.Secret, str]:
+    """Return the owner's URL, and how to name it in an error."""
+    variable = config.VARIABLES["database_url"]
+    if settings.database_url is None:
+        raise errors.UsageError(
+            f"{variable} is not set: it names the Postgres database, as its owner connects from "
+            "here",
+            hint=f"set {variable}=postgresql://USER:PASSWORD@HOST:5432/DATABASE, or medbots local "
+            "up for a database on this machine",
+        )
+    origin = settings.origin("database_url")
+    return settings.database_url, variable if origin.startswith("env") else f"{variable}, {origin}"
+
+
+def _wish(settings: config.Settings, project_id: str) -> schema.Wish:
+    from medbots.database import schema
+    from medbots.embeddings import contract
+
+    model = (settings.embedding_model, settings.embedding_dim, settings.embedding_prefix)
+    version = contract.model_version(*model)
+    return schema.Wish(project_id, *model, version, settings.bot_database_url)
+
+
+class ProjectSecrets:
+    """The secret DATABASE_URL of the client's project (a `schema.SecretStore`)."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        from medbots.medplum import server
+
+        self._server = server.ProjectServer(client, namespace)
+        self._namespace = namespace
+        self._user = client.user
+
+    async def read(self) -> secret.Secret | None:
+        """Return the URL that the project has.
+
+        Raises:
+            errors.NotAllowedError: only a project admin may read secrets.
+        """
+        from medbots import desired, model
+
+        found = await self._server.read(model.Desired(self._namespace))
+        if found.project.secrets is None:
+            raise errors.NotAllowedError(
+                f"{self._user} may not read the secrets of project {found.project.name!r}",
+                hint="log in as a project admin: medbots login",
+            )
+        return found.project.secrets.get(desired.DATABASE_SECRET)
+
+    async def write(self, url: secret.Secret) -> None:
+        """Store the URL beside the project's other secrets."""
+        from medbots import desired
+
+        await self._server.write_secrets({desired.DATABASE_SECRET: url})
