@@ -79,6 +79,19 @@ def examine(
             yield Built(spec, error=error)
 
 
+def is_fresh(spec: model.BotSpec) -> bool:
+    """Whether `dist` holds the bundle of a bot's source as it is now, so that nothing is built.
+
+    Raises:
+        errors.BundleError: the source belongs to no project.
+    """
+    if spec.source.suffix in _AS_IT_IS:
+        return True
+    home = _home(spec)
+    known = home.records().get(spec.key)
+    return known is not None and home.fresh(spec, known) is not None
+
+
 def refusal(built: Iterable[Built]) -> errors.BundleError:
     """Return the error that tells everything for which bots are refused."""
     refused = [one for one in built if one.refused]
@@ -115,11 +128,15 @@ def lint(bundle: model.Bundle, *, environ: Mapping[str, str] | None = None) -> l
     return linting.lint(bundle, env)
 
 
+def _home(spec: model.BotSpec) -> project.Project:
+    return project.of(spec.source, assets.sql() / "queries")
+
+
 def _one(spec: model.BotSpec, environ: Mapping[str, str]) -> Built:
-    home = project.of(spec.source, assets.sql() / "queries")
     if spec.source.suffix in _AS_IT_IS:
         made = _as_it_is(spec)
         return Built(spec, made, findings=tuple(linting.lint(made, environ)))
+    home = _home(spec)
     known = home.records().get(spec.key)
     ready = home.fresh(spec, known) if known else None
     if known and ready:
