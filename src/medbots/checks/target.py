@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from medbots import config, desired, errors, manifest, model, plan, secret, state
+from medbots.embeddings import contract
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-
+    from medbots.checks import rows as rows_module
+    from medbots.database import connection as connection_module
+    from medbots.database import status
     from medbots.embeddings import router as router_module
     from medbots.medplum import client as client_module
     from medbots.medplum import health as health_module
@@ -47,8 +49,12 @@ class Sources:
     code: Callable[[client_module.Client, str], Awaitable[bytes | None]]
     """The bytes that a bot runs, by its id."""
     health: Callable[[], Awaitable[health_module.Health]]
-    database: Callable[[secret.Secret], AbstractAsyncContextManager[AsyncConnection[Any]]]
+    database: Callable[[secret.Secret], Awaitable[connection_module.Connection]]
+    store: Callable[[connection_module.Connection, str], Awaitable[status.Status]]
+    """The state of the embedding store, with the index of a model version."""
     router: router_module.Router
+    rows: Callable[[connection_module.Connection, str], rows_module.Rows]
+    """The embedding tables over a connection, held to the project of this id."""
 
 
 class Target:
@@ -83,6 +89,7 @@ class Target:
         self.state = _Once(self._read)
         self.health = _Once(sources.health)
         self.database = _Once(self._connect)
+        self.store = _Once(self._read_store)
 
     async def __aenter__(self) -> Self:
         """Open nothing yet: the router's client connects when it is used."""
@@ -97,6 +104,18 @@ class Target:
     ) -> None:
         """Close what was opened."""
         await self._opened.aclose()
+
+    @property
+    def model_version(self) -> str:
+        """What the rows of the model in use carry.
+
+        Raises:
+            errors.InvalidError: the model's alias is too long.
+        """
+        settings = self.settings
+        return contract.model_version(
+            settings.embedding_model, settings.embedding_dim, settings.embedding_prefix
+        )
 
     def wanted(self, project_id: str = "") -> model.Desired:
         """Return what should stand in the project; its things are known without a network."""
@@ -173,6 +192,11 @@ class Target:
         """Return the bytes that a bot runs; None where it has no code on this server."""
         return await self._sources.code(await self.client(), bot_id)
 
+    async def rows(self) -> rows_module.Rows:
+        """Return the project's part of the embedding tables."""
+        connection, client = await self.database(), await self.client()
+        return self._sources.rows(connection, client.project.id)
+
     async def _log_in(self) -> client_module.Client:
         return await self._opened.enter_async_context(self._sources.login())
 
@@ -180,7 +204,7 @@ class Target:
         client = await self.client()
         return await self._sources.server(client).read(self.wanted(client.project.id))
 
-    async def _connect(self) -> AsyncConnection[Any]:
+    async def _connect(self) -> connection_module.Connection:
         url = self.settings.database_url
         if url is None:
             raise errors.UsageError(
@@ -188,7 +212,12 @@ class Target:
                 hint="set MEDBOTS_DATABASE_URL to the database's address as seen from here, with "
                 "the right to create: postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
             )
-        return await self._opened.enter_async_context(self._sources.database(url))
+        connection = await self._sources.database(url)
+        self._opened.push_async_callback(connection.close)
+        return connection
+
+    async def _read_store(self) -> status.Status:
+        return await self._sources.store(await self.database(), self.model_version)
 
 
 class _Once(Generic[T]):

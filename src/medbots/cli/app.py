@@ -18,6 +18,7 @@ from medbots.cli import (
     project,
     subscriptions,
     validate,
+    verify,
 )
 
 app = typer.Typer(
@@ -47,5 +48,5 @@ def _root(
     """Deploy, verify and repair AI bots on a self-hosted Medplum."""
 
 
-for module in (login, profile, deploy, subscriptions, project, validate, bundle, db, local):
+for module in (login, profile, deploy, subscriptions, project, validate, bundle, db, local, verify):
     module.register(app)

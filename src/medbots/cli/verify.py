@@ -101,8 +101,8 @@ async def _verified(opts: options.Options, choice: Choice, *, strict: bool) -> R
 
 def _target(opts: options.Options, *, strict: bool, looks: bool = True) -> Target:
     """Put together what is looked at; nothing is opened yet."""
-    from medbots.checks import target
-    from medbots.database import connection
+    from medbots.checks import rows, target
+    from medbots.database import connection, status
     from medbots.embeddings import router
     from medbots.medplum import code, health, server
 
@@ -114,12 +114,14 @@ def _target(opts: options.Options, *, strict: bool, looks: bool = True) -> Targe
         code=code.read,
         health=lambda: health.read(settings.base_url, settings.origin("base_url")),
         database=connection.connect,
+        store=status.read,
         router=router.Router(
             settings.llm_router_url,
             settings.llm_api_key,
             origin=settings.origin("llm_router_url"),
             allow_http=settings.allow_http,
         ),
+        rows=rows.Rows,
     )
     bundles = wiring.bundles(the_manifest) if looks else {}
     return target.Target(the_manifest, settings, os.environ, bundles, sources, strict=strict)
