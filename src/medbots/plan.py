@@ -72,9 +72,10 @@ class Plan:
 
     @property
     def summary(self) -> dict[str, int]:
-        """Number of changes by action; what is skipped counts as its action."""
-        count = Counter(change.action for change in self.changes)
-        return {action.value: count[action] for action in Action}
+        """Number of changes by action, those that are skipped apart."""
+        count = Counter(change.action for change in self.changes if not change.skip)
+        skipped = sum(bool(change.skip) for change in self.changes)
+        return {action.value: count[action] for action in Action} | {"skipped": skipped}
 
     def raise_if_blocked(self) -> None:
         """Refuse the whole plan when this login may not do a part of it.

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_UNFOLDED = 400
+
+
 class Advance(Protocol):
     """Moves a progress bar on."""
 
@@ -25,7 +28,11 @@ class Advance(Protocol):
 def _console(opts: options.Options, *, error: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=error, no_color=opts.no_color or None, highlight=False, soft_wrap=True)
+    console = Console(stderr=error, no_color=opts.no_color or None, highlight=False)
+    if not console.is_terminal:
+        # A file or a pipe has no edge at which to fold.
+        console.width = _UNFOLDED
+    return console
 
 
 def json(document: Any) -> None:

@@ -89,6 +89,7 @@ def test_the_contract_of_deploy(capsys: pytest.CaptureFixture[str]) -> None:
         "adopt",
         "delete",
         "unchanged",
+        "skipped",
         "failed",
     }
     assert isinstance(found["requests"], int)
