@@ -4,7 +4,7 @@
  */
 import type { Binary } from '@medplum/fhirtypes';
 import type { App } from '../app.ts';
-import type { Repository } from './repository.ts';
+import type { Reader } from './reader.ts';
 
 const LIFETIME_SECONDS = 3600;
 
@@ -17,7 +17,7 @@ export function withReferences<T>(app: App, value: T): T {
 }
 
 /** Replaces references by presigned addresses, as far as the reader may read the Binary. */
-export function withPresignedUrls<T>(repo: Repository, value: T): T {
+export function withPresignedUrls<T>(repo: Reader, value: T): T {
   const cache = new Map<string, string>();
   return rewrite(value, (url) => {
     const { id, versionId } = parse(repo.app, url);
@@ -33,7 +33,7 @@ export function withPresignedUrls<T>(repo: Repository, value: T): T {
   });
 }
 
-function presign(repo: Repository, id: string, versionId: string | undefined): string | undefined {
+function presign(repo: Reader, id: string, versionId: string | undefined): string | undefined {
   try {
     const binary = (versionId ? repo.readVersionNow('Binary', id, versionId) : repo.readNow('Binary', id)) as Binary;
     if (binary.securityContext) {

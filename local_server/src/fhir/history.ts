@@ -4,13 +4,13 @@ import { allOk, badRequest, DEFAULT_MAX_SEARCH_COUNT, getStatus, OperationOutcom
 import type { ReadHistoryOptions } from '@medplum/fhir-router';
 import type { Bundle, BundleEntry, OperationOutcome, Resource } from '@medplum/fhirtypes';
 import { removeHiddenFields } from './permissions.ts';
-import type { Repository } from './repository.ts';
+import type { Reader } from './reader.ts';
 
 const DEFAULT_COUNT = 100;
 const MAX_OFFSET = 10_000;
 
 export function historyBundle<T extends Resource>(
-  repo: Repository,
+  repo: Reader,
   type: string,
   id: string,
   options?: ReadHistoryOptions
