@@ -1,0 +1,37 @@
+"""The documentation says what the code does: its commands exist, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from medbots.cli import app
+from tests.support import docs
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
+COMMANDS = [(page.name, line) for page in PAGES for line in docs.commands(page)]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_every_command_parses(page: str, line: str) -> None:
+    """A command in the documentation names verbs and options that exist."""
+    command = typer.main.get_command(app.app)
+    words = shlex.split(line, comments=True)[1:]
+    context = command.make_context("medbots", words.copy(), resilient_parsing=False)
+    while hasattr(command, "commands") and (rest := [*context._protected_args, *context.args]):
+        name, command, rest = command.resolve_command(context, rest)
+        assert command is not None
+        context = command.make_context(name, rest, parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """A relative link names a file that is there."""
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert missing == []
