@@ -36,8 +36,15 @@ _LICENCES = ("licen[cs]e*", "LICEN[CS]E*", "notice*", "NOTICE*", "copying*", "CO
 
 
 def main() -> int:
-    """Build everything; say what was built."""
-    build(print)
+    """Build everything and say what was built; `--modules` also readies node_modules."""
+    try:
+        if "--modules" in sys.argv[1:]:
+            _install(BOTS)
+            _install(SERVER)
+        build(print)
+    except errors.MedbotsError as error:
+        sys.stderr.write(f"error: {error.message}\n{error.hint or ''}\n")
+        return error.exit_code
     return 0
 
 

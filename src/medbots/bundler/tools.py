@@ -86,13 +86,14 @@ def install(root: Path, environ: Mapping[str, str]) -> None:
     command = npm()
     if command is None:
         raise errors.BundleError("npm is not here", hint="pip install 'medbots[node]'")
-    argv = [*command, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+    argv = [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     done = process.run(
         argv, folder=root, seconds=_INSTALL_SECONDS, environ=with_node(Path(command[0]), environ)
     )
     if done.code:
-        last = "\n".join(done.stderr.strip().splitlines()[-5:])
-        raise errors.BundleError(f"npm ci failed in {root}:\n{last}")
+        said = [line for line in done.stderr.splitlines() if line.startswith("npm error ")]
+        told = "\n".join(said[:8]) or f"npm ended with {done.code}"
+        raise errors.BundleError(f"npm ci failed in {root}:\n{told}")
 
 
 def with_node(program: Path, environ: Mapping[str, str]) -> dict[str, str]:
