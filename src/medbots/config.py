@@ -138,6 +138,7 @@ class _Resolution:
     def __init__(self, levels: tuple[_Level, ...]) -> None:
         self._levels = levels
         self._problems: list[str] = []
+        self._hint: str | None = None
         self._text: dict[str, str] = {}
         self._origins: dict[str, str] = {}
         for setting in VARIABLES:
@@ -172,7 +173,8 @@ class _Resolution:
         allow_http = self._flag("allow_http")
         base_url = self._base_url(allow_http=allow_http)
         router = self._url("llm_router_url")
-        self._text.setdefault("bot_llm_router_url", router)
+        own_bot_router = "bot_llm_router_url" in self._text
+        bot_router = self._url("bot_llm_router_url") if own_bot_router else router
         self._origins.setdefault("bot_llm_router_url", self._origins["llm_router_url"])
         settings = Settings(
             profile=profile,
@@ -186,7 +188,7 @@ class _Resolution:
             database_url=self._secret("database_url"),
             bot_database_url=self._secret("bot_database_url"),
             llm_router_url=router,
-            bot_llm_router_url=self._url("bot_llm_router_url"),
+            bot_llm_router_url=bot_router,
             llm_api_key=self._secret("llm_api_key"),
             allow_http=allow_http,
             clinical_model=self._text["clinical_model"],
@@ -196,11 +198,12 @@ class _Resolution:
             origins=self._origins,
         )
         if self._problems:
-            raise errors.UsageError("\n".join(self._problems), hint="medbots profile show")
+            raise errors.UsageError("\n".join(self._problems), hint=self._hint)
         return settings
 
-    def _refuse(self, setting: str, why: str) -> None:
-        self._problems.append(f"{VARIABLES[setting]} ({self._origins[setting]}): {why}")
+    def _refuse(self, setting: str, why: str, hint: str | None = None) -> None:
+        self._problems.append(f"{setting} ({self._origins[setting]}): {why}")
+        self._hint = self._hint or hint
 
     def _secret(self, setting: str) -> secret.Secret | None:
         text = self._text.get(setting)
@@ -228,8 +231,9 @@ class _Resolution:
         elif url.startswith("http:") and not urls.is_loopback(url) and not allow_http:
             self._refuse(
                 "base_url",
-                f"{url} would send passwords and patient data unencrypted; use https://, or "
-                "--allow-http (MEDBOTS_ALLOW_HTTP=true) where the network itself is protected",
+                f"{url} would send passwords and patient data unencrypted",
+                "use https://, or --allow-http (MEDBOTS_ALLOW_HTTP=true) where the network itself "
+                "is protected",
             )
         return url
 

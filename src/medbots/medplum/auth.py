@@ -144,11 +144,11 @@ async def sign_out(
     except errors.MedbotsError as exc:
         end = session.tokens.expires_at
         until = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
-        exc.message = (
+        raise type(exc)(
             f"the session file is deleted, but the server was not told, so its token stays "
-            f"valid{until}: {exc.message}"
-        )
-        raise
+            f"valid{until}: {exc.message}",
+            hint=exc.hint,
+        ) from exc
     finally:
         sessions.forget(settings.profile)
     return session

@@ -126,6 +126,9 @@ class StoredSession:
                     hint=f"{login_command(self.settings)}; a client, or a super admin, gets a "
                     "session of an hour that cannot be prolonged",
                 )
+            # The old refresh token dies with the renewal: be sure first that the new one can be
+            # kept.
+            self.sessions.store(self.settings.profile, session)
             renewed = await oauth.refresh(http, session.tokens.refresh)
             if renewed.refresh is None:
                 renewed = replace(renewed, refresh=session.tokens.refresh)

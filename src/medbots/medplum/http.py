@@ -245,7 +245,7 @@ def _reason(exc: httpx.TransportError, time_limit: float) -> tuple[str, str]:
             )
         if isinstance(one, ssl.SSLError):
             return (
-                f"TLS failed ({one.reason or 'no shared protocol'})",
+                f"TLS failed ({getattr(one, 'reason', None) or type(one).__name__})",
                 "is it http:// that the server speaks?",
             )
         if isinstance(one, socket.gaierror):

@@ -93,9 +93,9 @@ async def with_password(http: http_module.Http, user: Password, prompts: Prompts
     """
     if user.password.reveal() in SEEDED_PASSWORDS and not urls.is_loopback(http.base_url):
         raise errors.NotAllowedError(
-            f"{user.email} still has the password that every fresh server has; medbots does not "
-            f"send it to {urls.host(http.base_url)}",
-            hint="change it in the Medplum app first: anybody can log in with it",
+            f"this is the password of every fresh server; medbots does not send it to "
+            f"{urls.host(http.base_url)}",
+            hint=f"if {user.email} has it there, change it in the Medplum app: anybody can log in",
         )
     verifier = secrets.token_urlsafe(48)
     digest = hashlib.sha256(verifier.encode()).digest()
@@ -145,6 +145,7 @@ async def _verify(
     http: http_module.Http, login: str, user: Password, prompts: Prompts
 ) -> dict[str, Any]:
     """Send the code of the authenticator app; ask again where somebody may have mistyped."""
+    said = f"{user.email} needs a current code of the authenticator app"
     for _ in range(_MFA_ATTEMPTS):
         code = prompts.mfa_code()
         if code is None:
@@ -153,12 +154,9 @@ async def _verify(
         answer = await _post(http, "auth/mfa/verify", {"login": login, "token": token})
         if answer.ok or "invalid mfa token" not in _said(answer).lower():
             return _step(http, answer, user)
-    else:
-        code = ""
+        said = f"the authenticator code for {user.email} is wrong or too old"
     raise MfaNeededError(
-        f"{user.email} needs a current code of the authenticator app"
-        if code is None
-        else f"the authenticator codes for {user.email} were wrong or too old",
+        said,
         hint="medbots login --mfa-code CODE; a pipeline uses MEDPLUM_CLIENT_ID and "
         "MEDPLUM_CLIENT_SECRET",
     )

@@ -54,6 +54,8 @@ def error(status: int, document: Any, request: str) -> errors.MedbotsError:
         request: method and path, without a query.
     """
     said = text(document)
+    if said.lower() in _BARE:
+        said = ""
     message = f"{request}: {said or _WORDS.get(status, 'refused')} (HTTP {status})"
     match status:
         case 401:
@@ -86,6 +88,9 @@ _WORDS = {
     503: "the server is not ready",
     504: "the gateway waited for the server in vain",
 }
+
+_BARE = frozenset({"unauthorized", "forbidden", "gone", "precondition failed", "too many requests"})
+"""What the server says where the status says it all; `_WORDS` says it better."""
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
