@@ -85,7 +85,7 @@ class AuthServer:
 
     def transport(self) -> httpx.MockTransport:
         """Return the transport."""
-        return httpx.MockTransport(self._handle)
+        return httpx.MockTransport(self.handle)
 
     @property
     def paths(self) -> list[str]:
@@ -112,7 +112,8 @@ class AuthServer:
         for login in self.logins.values():
             login.access.clear()
 
-    def _handle(self, request: httpx.Request) -> httpx.Response:
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
         self.requests.append(request)
         path = request.url.path.lstrip("/")
         if self.scripted.get(path):

@@ -90,7 +90,11 @@ def _confirm(ctx: typer.Context, document: Mapping[str, Any], said: str) -> None
 
 
 def _row(sessions: Sessions, name: str) -> dict[str, Any]:
-    values = sessions.profile(name)
+    try:
+        values = sessions.profile(name)
+    except errors.UsageError as error:
+        render.note(error.message)
+        values = {}
     return {
         "name": name,
         "active": name == sessions.profiles.active,

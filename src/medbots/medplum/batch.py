@@ -63,7 +63,11 @@ def results(entries: Sequence[BatchEntry], answer: Any) -> list[BatchResult]:
         errors.ServerError: it does not answer each of them.
     """
     found = answer.get("entry") if isinstance(answer, dict) else None
-    if not isinstance(found, list) or len(found) != len(entries):
+    if (
+        not isinstance(found, list)
+        or len(found) != len(entries)
+        or not all(isinstance(one, dict) for one in found)
+    ):
         raise errors.ServerError(f"a batch of {len(entries)} entries was not answered in full")
     return [_result(entry, one) for entry, one in zip(entries, found, strict=True)]
 

@@ -110,7 +110,7 @@ class Client:
         """
         headers = {}
         if if_none_exist is not None:
-            headers["If-None-Exist"] = self._held(f"X?{if_none_exist}").removeprefix("X?")
+            headers["If-None-Exist"] = self._held(f"{path}?{if_none_exist}").partition("?")[2]
         answer = await self._send(
             "POST",
             path,
