@@ -76,7 +76,8 @@ def _remember(ctx: typer.Context, param: Any, value: Any) -> Any:
         known = ", ".join(repr(str(one)) for one in formats)
         raise typer.BadParameter(f"{value!r} is none of {known}", ctx=ctx, param=param)
     if value is not None and value is not False:
-        ctx.meta[_META] = replace(of(ctx), **{name: Path(value) if name == "manifest" else value})
+        changed: dict[str, Any] = {name: Path(value) if name == "manifest" else value}
+        ctx.meta[_META] = replace(of(ctx), **changed)
     return value
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from medbots import config, errors, model
-from medbots.cli import narration, options
+from medbots.cli import options
 
 if TYPE_CHECKING:
     from medbots import manifest as manifest_module
@@ -58,6 +58,8 @@ def settings(
     Raises:
         errors.UsageError: a value is not valid, or there is no such profile.
     """
+    from medbots.cli import narration
+
     narration.start(opts)
     name = opts.profile or os.environ.get(config.PROFILE) or None
     profile = sessions().profile(name, new=new_profile)
