@@ -62,6 +62,7 @@ function routes(): Routes {
 
 async function start(path: string): Promise<void> {
   const app = assemble(path);
+  watch(app.log);
   const server = httpServer(app, routes());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -84,6 +85,26 @@ async function start(path: string): Promise<void> {
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
   process.stdout.write(`${JSON.stringify({ ready: true, port, pid: process.pid, baseUrl: app.baseUrl })}\n`);
+}
+
+/**
+ * What a bot leaves behind (a timer that throws, a promise nobody awaits) meets the server as it meets
+ * the real one: a rejection is logged, an exception ends the process. Messages may hold patients' data
+ * and stay out of the log. A log that nobody reads any more is no reason to end.
+ */
+function watch(log: Log): void {
+  process.on('unhandledRejection', (err) => {
+    log.error('Unhandled promise rejection', { error: (err as Error | undefined)?.name });
+  });
+  process.on('uncaughtException', (err) => {
+    log.error('Uncaught exception', { error: err.name });
+    if (!err.message?.includes('Connection terminated unexpectedly')) {
+      process.exit(1);
+    }
+  });
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => undefined);
+  }
 }
 
 function explain(err: unknown): string {

@@ -2,6 +2,7 @@
 import { allOk, badRequest, notFound, OperationOutcomeError } from '@medplum/core';
 import type { Login, User } from '@medplum/fhirtypes';
 import { randomUUID } from 'node:crypto';
+import { toDataURL } from 'qrcode';
 import type { App } from '../app.ts';
 import { checkFields, hasLength, isEmail, isNotEmpty, isPresent } from '../http/fields.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -59,17 +60,17 @@ async function login(x: Exchange): Promise<void> {
     userAgent: x.header('user-agent'),
     allowNoMembership: body.projectId === 'new',
   });
-  sendLogin(x, opened);
+  await sendLogin(x, opened);
 }
 
 /** What comes next: enrolment, second factor, choice of profile, or the code. */
-export function sendLogin(x: Exchange, login: Login): void {
+export async function sendLogin(x: Exchange, login: Login): Promise<void> {
   const { app } = x;
   const user = app.system.readReferenceNow<User>(login.user as { reference: string });
   const needsFactor = login.authMethod === 'password' && !login.mfaVerified;
   if (user.mfaRequired && !user.mfaEnrolled && needsFactor) {
     const enrollUri = totpUri(accountName(user), user.mfaSecret as string);
-    sendJson(x, 200, { login: login.id, mfaEnrollRequired: true, enrollUri, enrollQrCode: qrCode(enrollUri) });
+    sendJson(x, 200, { login: login.id, mfaEnrollRequired: true, enrollUri, enrollQrCode: await toDataURL(enrollUri) });
   } else if (user.mfaEnrolled && needsFactor) {
     sendJson(x, 200, { login: login.id, mfaRequired: true });
   } else if (login.project?.reference === 'Project/new') {
@@ -86,17 +87,12 @@ function accountName(user: User): string {
   return `Medplum - ${user.email}`;
 }
 
-/** A data address, as the real server's is, but of text: nothing here draws QR codes. */
-function qrCode(uri: string): string {
-  return `data:text/plain;base64,${Buffer.from(uri).toString('base64')}`;
-}
-
-function status(x: Exchange): void {
+async function status(x: Exchange): Promise<void> {
   const found = readLogin(x.app, x.params.login);
   if (found.granted || found.revoked) {
     throw new OperationOutcomeError(badRequest(found.granted ? 'Login already granted' : 'Login revoked'));
   }
-  sendLogin(x, found);
+  await sendLogin(x, found);
 }
 
 async function profile(x: Exchange): Promise<void> {
@@ -125,7 +121,7 @@ async function verifyToken(app: App, login: Login, token: string): Promise<Login
 
 async function verify(x: Exchange): Promise<void> {
   checkFields(x.body, [LOGIN_RULE, TOKEN_RULE]);
-  sendLogin(x, await verifyToken(x.app, readLogin(x.app, x.body.login), x.body.token));
+  await sendLogin(x, await verifyToken(x.app, readLogin(x.app, x.body.login), x.body.token));
 }
 
 async function enrollAtLogin(x: Exchange): Promise<void> {
@@ -135,7 +131,7 @@ async function enrollAtLogin(x: Exchange): Promise<void> {
   checkEnrollable(user);
   const verified = await verifyToken(x.app, found, x.body.token);
   await x.app.system.updateResource<User>({ ...user, mfaEnrolled: true });
-  sendLogin(x, verified);
+  await sendLogin(x, verified);
 }
 
 function checkEnrollable(user: User): void {
@@ -161,7 +157,7 @@ async function mfaStatus(x: Exchange): Promise<void> {
     user = await x.app.system.updateResource<User>({ ...user, mfaSecret: newTotpSecret() });
   }
   const enrollUri = totpUri(accountName(user), user.mfaSecret as string);
-  sendJson(x, 200, { enrolled: false, enrollUri, enrollQrCode: qrCode(enrollUri) });
+  sendJson(x, 200, { enrolled: false, enrollUri, enrollQrCode: await toDataURL(enrollUri) });
 }
 
 async function enroll(x: Exchange): Promise<void> {

@@ -44,7 +44,7 @@ export async function createBot(x: Exchange, request: NewBot): Promise<WithId<Bo
       data: Buffer.from(EMPTY_BOT).toString('base64'),
     }
   );
-  const executableCode = request.executableCode && (await keepCode(x, request.executableCode));
+  const executableCode = request.executableCode ? await keepCode(x, request.executableCode) : undefined;
   const bot = await repo.createResource<Bot>({
     resourceType: 'Bot',
     meta: { project: project.id },
