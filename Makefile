@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint unit live bots server build package bench lock clean distclean
+.PHONY: help demo test test-full lint unit live bots server build package bench docs lock clean distclean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -52,6 +52,9 @@ package: build ## sdist and wheel, into dist/
 
 bench: build ## the benchmarks, as a table and as JSON
 	$(BIN)/python -m benchmarks
+
+docs: build ## the pages that are generated from the code
+	$(BIN)/python scripts/build_manifest_docs.py
 
 lock: ## pin every Python package anew, for every platform
 	$(PYTHON) -m venv $(VENV)-lock

@@ -30,7 +30,7 @@ _MODIFIERS = {
     "uri": ("not", "missing"),
     "date": ("missing",),
 }
-_PREFIXES = ("eq", "ne", "lt", "le", "gt", "ge", "sa", "eb", "ap")
+PREFIXES = ("eq", "ne", "lt", "le", "gt", "ge", "sa", "eb", "ap")
 _DATE = re.compile(
     r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])"
     r"(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?)?)?)?"
@@ -182,14 +182,14 @@ def _reference(code: str, value: str, targets: tuple[str, ...]) -> Iterator[str]
 
 
 def _date(code: str, value: str) -> Iterator[str]:
-    bare = value[2:] if value[:2] in _PREFIXES else value
+    bare = value[2:] if value[:2] in PREFIXES else value
     if "," in bare:
         yield f"{code}: subscriptions take one date, not a list"
     elif not _DATE.fullmatch(bare):
         prefix = value[:2]
         hint = ""
         if prefix.isalpha():
-            hint = f"; {prefix!r} is no prefix, but one of {', '.join(_PREFIXES)}"
+            hint = f"; {prefix!r} is no prefix, but one of {', '.join(PREFIXES)}"
         elif " " in bare:
             hint = "; write %2B for the + of a time zone"
         yield f"{code}: {bare!r} is no date{hint}"

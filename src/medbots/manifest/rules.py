@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medbots import errors
-from medbots.manifest import criteria, document, fhir, fhirpath, shape
+from medbots.manifest import criteria, document, fhir, fhirpath, schema, shape
 
 
 def problems(root: document.Node, folder: Path) -> Iterator[errors.Problem]:
@@ -75,7 +76,7 @@ def _unique_names(kind: str, entries: dict[str, document.Node]) -> Iterator[erro
 
 def _source(path: str, bot: document.Node, folder: Path) -> Iterator[errors.Problem]:
     source = _text(bot, "source")
-    if source is None:
+    if source is None or not re.fullmatch(schema.SOURCE, source):
         return
     file = folder / source
     line = _line(bot, "source")

@@ -16,6 +16,8 @@ KEY_WHAT = "key (lower-case letters, digits and single hyphens, a letter first)"
 POLICY_INTERACTIONS = ("read", "vread", "update", "delete", "history", "create", "search")
 INTERACTIONS = ("create", "update", "delete")
 
+SOURCE = r"(?!/)[^\\:]+\.(ts|mts|cts|js|cjs)"
+
 DEFAULT_NAMESPACE = "urn:medbots"
 DEFAULT_TIMEOUT = 30
 TABLE = "clinical_embeddings"
@@ -74,7 +76,7 @@ BOT = shape.Record(
         "source": shape.Field(
             "The TypeScript or JavaScript file, relative to the manifest and below its folder. A "
             "`.js` or `.cjs` file is deployed as it is.",
-            shape.Text("a path relative to the manifest", r"(?!/)[^\\:]+\.(ts|mts|cts|js|cjs)"),
+            shape.Text("a path relative to the manifest", SOURCE),
             required=True,
         ),
         "timeout": shape.Field(

@@ -217,7 +217,7 @@ class MapOf:
 
     def words(self) -> str:
         """Return the shape in words."""
-        return f"a mapping; each key is a {self.key_what}"
+        return f"a mapping by {self.key_what}"
 
 
 @dataclass(frozen=True, slots=True)
