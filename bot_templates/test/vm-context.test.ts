@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Patient } from '@medplum/fhirtypes';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { TestDatabase, WITHOUT_DATABASE } from './support/database.ts';
-import { executeEvent, PROJECT, subscriptionEvent } from './support/events.ts';
-import { TestFhirServer } from './support/fhir-server.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { WITHOUT_DATABASE } from './support/database.ts';
+import { executeEvent, subscriptionEvent } from './support/events.ts';
 import { condition, note, PATIENT } from './support/records.ts';
-import { hangUp, silence, status, TestRouter } from './support/router.ts';
+import { hangUp, silence, status } from './support/router.ts';
+import { useSurroundings } from './support/surroundings.ts';
 import { bundle, RELEASES, runInServerContext } from './support/vm-context.ts';
 
 const BOTS = ['embedding', 'semantic-search'] as const;
@@ -29,66 +29,44 @@ describe.each(BOTS)('The bundle of %s', (key) => {
 describe.skipIf(WITHOUT_DATABASE).each(Object.keys(RELEASES) as (keyof typeof RELEASES)[])(
   'In the context of Medplum %s (needs MEDBOTS_TEST_DATABASE_URL)',
   (release) => {
-    const router = new TestRouter();
-    const server = new TestFhirServer();
-    let database: TestDatabase;
+    const around = useSurroundings();
     let embedding: string;
     let search: string;
-    let values: Record<string, string>;
 
     beforeAll(async () => {
-      await router.start();
-      await server.start();
-      database = await TestDatabase.create();
       [embedding, search] = await Promise.all([bundle('embedding'), bundle('semantic-search')]);
-    });
-    afterAll(async () => {
-      await router.stop();
-      await server.stop();
-      await database.drop();
-    });
-    beforeEach(async () => {
-      router.reset();
-      server.created.length = 0;
-      await database.clear();
-      values = {
-        LLM_ROUTER_URL: router.url,
-        DATABASE_URL: database.url(),
-        MEDBOTS_PROJECT_ID: PROJECT,
-        EMBED_TIMEOUT_MS: '300',
-      };
     });
 
     test('a record is embedded, found again, and removed', async () => {
-      server.put<Patient>({ resourceType: 'Patient', id: PATIENT });
-      const stored = server.put(condition('Asthma'));
-      const embedded = await runInServerContext(embedding, release, server.url, subscriptionEvent(stored, values));
+      around.server.put<Patient>({ resourceType: 'Patient', id: PATIENT });
+      const stored = around.server.put(condition('Asthma'));
+      const embedded = await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
       expect(embedded.returned).toMatchObject({ success: true, embeddingsCreated: 1 });
 
       const question = { query: 'Condition: Asthma', patientId: PATIENT, minSimilarity: 0 };
-      const found = await runInServerContext(search, release, server.url, executeEvent(question, values));
+      const found = await runInServerContext(search, release, around.server.url, executeEvent(question, around.values));
       expect(found.returned).toMatchObject({ success: true, results: [{ resourceId: stored.id }] });
       expect(found.returned).not.toHaveProperty('warnings');
 
-      server.remove(stored);
-      const event = subscriptionEvent({ deletedResource: stored }, values);
-      expect((await runInServerContext(embedding, release, server.url, event)).returned).toMatchObject({ removed: true });
-      expect(await database.rows()).toEqual([]);
+      around.server.remove(stored);
+      const event = subscriptionEvent({ deletedResource: stored }, around.values);
+      expect((await runInServerContext(embedding, release, around.server.url, event)).returned).toMatchObject({ removed: true });
+      expect(await around.database.rows()).toEqual([]);
     });
 
     test('an attachment is read from its Binary, and a too large one is not', async () => {
       const attached = [
-        { contentType: 'text/html', url: `Binary/${server.putBinary('text/html', '<p>Heart &amp; lungs clear</p>')}` },
-        { contentType: 'text/plain', url: `Binary/${server.putBinary('text/plain', 'x'.repeat(6 * 1024 * 1024))}` },
+        { contentType: 'text/html', url: `Binary/${around.server.putBinary('text/html', '<p>Heart &amp; lungs clear</p>')}` },
+        { contentType: 'text/plain', url: `Binary/${around.server.putBinary('text/plain', 'x'.repeat(6 * 1024 * 1024))}` },
         { contentType: 'text/plain', url: 'http://169.254.169.254/latest/meta-data' },
       ];
-      const stored = server.put(note('', { content: attached.map((attachment) => ({ attachment })) }));
-      const run = await runInServerContext(embedding, release, server.url, subscriptionEvent(stored, values));
+      const stored = around.server.put(note('', { content: attached.map((attachment) => ({ attachment })) }));
+      const run = await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
       expect(run.returned).toMatchObject({
         success: true,
         skipped: [{ reason: 'it is larger than 5 MB' }, { reason: 'its URL is not on this server' }],
       });
-      expect(JSON.stringify(await database.rows())).toContain('Heart & lungs clear');
+      expect(JSON.stringify(await around.database.rows())).toContain('Heart & lungs clear');
     });
 
     test.each([
@@ -96,47 +74,47 @@ describe.skipIf(WITHOUT_DATABASE).each(Object.keys(RELEASES) as (keyof typeof RE
       ['down', [hangUp, hangUp], 'LLM_ROUTER_ERROR'],
       ['refusing', [status(401)], 'LLM_ROUTER_ERROR'],
     ])('a router that is %s fails the run in time, and its words and the record\'s stay out of the log', async (_name, faults, code) => {
-      router.faults = faults;
-      const stored = server.put(condition('Confidential finding'));
-      const run = await runInServerContext(embedding, release, server.url, subscriptionEvent(stored, values));
+      around.router.faults = faults;
+      const stored = around.server.put(condition('Confidential finding'));
+      const run = await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
       expect(run.thrown).toMatchObject({ code });
-      const everything = JSON.stringify([run.log, String(run.thrown), (run.thrown as Error).stack, server.audits]);
+      const everything = JSON.stringify([run.log, String(run.thrown), (run.thrown as Error).stack, around.server.audits]);
       expect(everything).not.toMatch(/Confidential|cannot embed|Eleanor/);
-      expect(server.audits).toHaveLength(1);
+      expect(around.server.audits).toHaveLength(1);
     });
 
     test('a failure of $execute is returned', async () => {
-      const event = executeEvent({ resourceType: 'Condition', id: randomUUID() }, { ...values, DATABASE_URL: 'postgresql://a@127.0.0.1:1/b' });
-      const run = await runInServerContext(embedding, release, server.url, event);
+      const event = executeEvent({ resourceType: 'Condition', id: randomUUID() }, { ...around.values, DATABASE_URL: 'postgresql://a@127.0.0.1:1/b' });
+      const run = await runInServerContext(embedding, release, around.server.url, event);
       expect(run.returned).toMatchObject({ success: false, errorCode: 'DB_ERROR' });
     });
 
     test('a connection lost in the middle of a run is a failure, and no crash of the server', async () => {
-      router.faults = [
+      around.router.faults = [
         (response, texts) =>
-          void database.admin
+          void around.database.admin
             .query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'medbots %' AND datname = current_database()")
             .then(() => response.end(JSON.stringify({ data: texts.map(() => ({ embedding: new Array(768).fill(0.1) })) }))),
       ];
-      const stored = server.put(condition('Asthma'));
-      const run = await runInServerContext(embedding, release, server.url, subscriptionEvent(stored, values));
+      const stored = around.server.put(condition('Asthma'));
+      const run = await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
       expect(run.thrown).toMatchObject({ code: 'DB_ERROR' });
     });
 
     test('forty runs, good and bad, leave no connection open', async () => {
       for (let run = 0; run < 10; run++) {
-        const stored = server.put(condition(`Finding ${run}`));
-        router.faults = run % 2 ? [status(400)] : [];
-        const event = subscriptionEvent(stored, values);
-        const question = executeEvent({ query: 'finding', patientId: PATIENT }, values);
+        const stored = around.server.put(condition(`Finding ${run}`));
+        around.router.faults = run % 2 ? [status(400)] : [];
+        const event = subscriptionEvent(stored, around.values);
+        const question = executeEvent({ query: 'finding', patientId: PATIENT }, around.values);
         await Promise.all([
-          runInServerContext(embedding, release, server.url, event),
-          runInServerContext(embedding, release, server.url, event),
-          runInServerContext(search, release, server.url, question),
-          runInServerContext(search, release, server.url, question),
+          runInServerContext(embedding, release, around.server.url, event),
+          runInServerContext(embedding, release, around.server.url, event),
+          runInServerContext(search, release, around.server.url, question),
+          runInServerContext(search, release, around.server.url, question),
         ]);
       }
-      await expect.poll(() => database.connections()).toBe(0);
+      await expect.poll(() => around.database.connections()).toBe(0);
     });
   }
 );

@@ -1,68 +1,13 @@
-import { randomUUID } from 'node:crypto';
-import type { Patient, Resource } from '@medplum/fhirtypes';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { TestDatabase, WITHOUT_DATABASE } from '../../test/support/database.ts';
-import { executeEvent, OTHER_PROJECT, PROJECT, subscriptionEvent } from '../../test/support/events.ts';
-import { TestFhirServer } from '../../test/support/fhir-server.ts';
+import { describe, expect, test } from 'vitest';
+import { WITHOUT_DATABASE } from '../../test/support/database.ts';
+import { executeEvent } from '../../test/support/events.ts';
 import { condition, note, observation, PATIENT } from '../../test/support/records.ts';
-import { silence, status, TestRouter } from '../../test/support/router.ts';
-import { handler as embed } from './embedding.ts';
+import { silence, status } from '../../test/support/router.ts';
+import { OTHER_PATIENT, useSearching } from '../../test/support/searching.ts';
 import { handler } from './semantic-search.ts';
 
-/** A result as a caller sees it. */
-interface Result {
-  resourceType: string;
-  resourceId: string;
-  patientId: string | null;
-  similarity: number;
-  matchedText?: string;
-}
-
-interface Output {
-  success: boolean;
-  results: Result[];
-  filteredCount: number;
-  warnings?: string[];
-}
-
 describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATABASE_URL)', () => {
-  const router = new TestRouter();
-  const server = new TestFhirServer();
-  const other = randomUUID();
-  let database: TestDatabase;
-  let values: Record<string, string>;
-
-  const put = async (resource: Resource, project = PROJECT) => {
-    const stored = server.put(resource);
-    const output = await embed(
-      server.client(),
-      subscriptionEvent(stored, { ...values, MEDBOTS_PROJECT_ID: project, DATABASE_URL: database.url(project) })
-    );
-    expect(output).toMatchObject({ success: true });
-    return stored;
-  };
-  const search = async (input: unknown, requester?: string, token = 'user', headers = {}) =>
-    (await handler(server.client(token), executeEvent(input, values, requester, headers))) as unknown as Output;
-
-  beforeAll(async () => {
-    await router.start();
-    await server.start();
-    database = await TestDatabase.create();
-    values = { LLM_ROUTER_URL: router.url, DATABASE_URL: database.url(), MEDBOTS_PROJECT_ID: PROJECT, EMBED_TIMEOUT_MS: '400' };
-  });
-  afterAll(async () => {
-    await router.stop();
-    await server.stop();
-    await database.drop();
-  });
-  beforeEach(async () => {
-    router.reset();
-    server.rights.clear();
-    server.created.length = 0;
-    await database.clear();
-    server.put<Patient>({ resourceType: 'Patient', id: PATIENT });
-    server.put<Patient>({ resourceType: 'Patient', id: other });
-  });
+  const { around, put, search } = useSearching();
 
   test('finds by meaning, nearest first, with text and similarity', async () => {
     const asthma = await put(condition('Asthma with wheeze'));
@@ -81,11 +26,10 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
   });
 
   test('asks the router as a search, with the query prefix of the model', async () => {
-    values = { ...values, EMBEDDING_PREFIX_MODE: 'nomic' };
+    around.values = { ...around.values, EMBEDDING_PREFIX_MODE: 'nomic' };
     await search({ query: 'asthma', patientId: PATIENT });
-    values = { ...values, EMBEDDING_PREFIX_MODE: 'none' };
-    expect(router.calls[0]?.headers['x-clinic-task']).toBe('semantic_search');
-    expect(router.calls[0]?.body.input).toEqual(['search_query: asthma']);
+    expect(around.router.calls[0]?.headers['x-clinic-task']).toBe('semantic_search');
+    expect(around.router.calls[0]?.body.input).toEqual(['search_query: asthma']);
   });
 
   test('gives one result a resource, its best chunk', async () => {
@@ -98,8 +42,8 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
   describe('filters', () => {
     test('by patient: nothing of another', async () => {
       await put(condition('Asthma'));
-      const theirs = await put(condition('Asthma', { subject: { reference: `Patient/${other}` } }));
-      const output = await search({ query: 'asthma', patientId: `Patient/${other}`, minSimilarity: 0 });
+      const theirs = await put(condition('Asthma', { subject: { reference: `Patient/${OTHER_PATIENT}` } }));
+      const output = await search({ query: 'asthma', patientId: `Patient/${OTHER_PATIENT}`, minSimilarity: 0 });
       expect(output.results.map((result) => result.resourceId)).toEqual([theirs.id]);
     });
 
@@ -137,100 +81,13 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
     });
   });
 
-  describe('rights', () => {
-    const onlyPatient = { mayRead: (resource: Resource) => !JSON.stringify(resource).includes(other) };
-
-    test('a user with no right to a patient gets nothing of them, not even a count', async () => {
-      await put(condition('Asthma', { subject: { reference: `Patient/${other}` } }));
-      server.rights.set('user', onlyPatient);
-      expect(await search({ query: 'asthma', patientId: other, minSimilarity: 0 })).toMatchObject({
-        success: true,
-        results: [],
-        filteredCount: 0,
-        warnings: ['PATIENT_NOT_FOUND'],
-      });
-    });
-
-    test('hits that the user may not read are dropped and counted, and others take their place', async () => {
-      for (let index = 0; index < 3; index++) {
-        await put(condition('Asthma', { subject: { reference: `Patient/${other}` } }));
-      }
-      const mine = await put(condition('Asthma since childhood'));
-      server.rights.set('user', onlyPatient);
-      const output = await search({ query: 'Condition Asthma', limit: 2, minSimilarity: 0 });
-      expect(output.results.map((result) => result.resourceId)).toEqual([mine.id]);
-      expect(output.filteredCount).toBe(3);
-    });
-
-    test('a type that the user may not read at all is dropped', async () => {
-      await put(condition('Asthma'));
-      await put(observation('Asthma control score', 19));
-      server.rights.set('user', { forbidden: ['Condition'] });
-      const output = await search({ query: 'asthma', patientId: PATIENT, minSimilarity: 0 });
-      expect(output.results.map((result) => result.resourceType)).toEqual(['Observation']);
-    });
-
-    test('text of a type with hidden fields stays back', async () => {
-      await put(condition('Asthma', { note: [{ text: 'A confidential remark' }] }));
-      server.rights.set('user', {
-        accessPolicy: { resource: [{ resourceType: 'Condition', hiddenFields: ['note'] }] },
-      });
-      const output = await search({ query: 'asthma', patientId: PATIENT, minSimilarity: 0 });
-      expect(output.results).toHaveLength(1);
-      expect(JSON.stringify(output)).not.toContain('confidential');
-    });
-
-    test.each([
-      ['Patient', `Patient/${PATIENT}`],
-      ['ClientApplication', `ClientApplication/${randomUUID()}`],
-      ['Bot', `Bot/${randomUUID()}`],
-      ['RelatedPerson', `RelatedPerson/${randomUUID()}`],
-    ])('a %s may not search across patients', async (_name, requester) => {
-      expect(await search({ query: 'asthma' }, requester)).toMatchObject({ success: false, errorCode: 'UNAUTHORIZED' });
-      expect(router.calls).toEqual([]);
-    });
-
-    test('a patient may search their own record', async () => {
-      await put(condition('Asthma'));
-      const output = await search({ query: 'asthma', patientId: PATIENT, minSimilarity: 0 }, `Patient/${PATIENT}`);
-      expect(output.results).toHaveLength(1);
-    });
-
-    test('another project\'s rows are never found', async () => {
-      await put(condition('Asthma'), OTHER_PROJECT);
-      expect(await search({ query: 'asthma', minSimilarity: 0 })).toMatchObject({ results: [], filteredCount: 0 });
-      expect(await search({ query: 'asthma', patientId: PATIENT, minSimilarity: 0 })).toMatchObject({ results: [] });
-    });
-  });
-
-  describe('rows that are behind the record', () => {
-    test('of a deleted resource are dropped', async () => {
-      server.remove(await put(condition('Asthma')));
-      const output = await search({ query: 'asthma', patientId: PATIENT, minSimilarity: 0 });
-      expect(output).toMatchObject({ results: [], filteredCount: 1 });
-    });
-
-    test('of an older version are dropped', async () => {
-      const stored = await put(condition('Asthma'));
-      server.put(condition('Something else', { id: stored.id }));
-      const output = await search({ query: 'asthma', patientId: PATIENT, minSimilarity: 0 });
-      expect(output).toMatchObject({ results: [], filteredCount: 1 });
-    });
-
-    test('of another model are not searched', async () => {
-      await put(condition('Asthma'));
-      await database.admin.query("UPDATE clinical_embeddings SET model_version = 'older-model/768/none'");
-      expect(await search({ query: 'asthma', patientId: PATIENT, minSimilarity: 0 })).toMatchObject({ results: [], filteredCount: 0 });
-    });
-  });
-
   describe('audit', () => {
     test('a search leaves an event with the query\'s hash and length, never its words', async () => {
-      const output = await search({ query: 'suspected syphilis', patientId: PATIENT }, 'Practitioner/p1', 'user', {
+      const output = await search({ query: 'suspected syphilis', patientId: PATIENT }, 'Practitioner/p1', {
         'X-Medplum-On-Behalf-Of': 'Practitioner/p2',
       });
       expect(output.success).toBe(true);
-      expect(server.audits).toMatchObject([
+      expect(around.server.audits).toMatchObject([
         {
           type: { code: 'rest' },
           subtype: [{ code: 'operation' }, { system: 'urn:medbots/ai-audit-event', code: 'semantic_search' }],
@@ -251,12 +108,12 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
           ],
         },
       ]);
-      expect(JSON.stringify(server.audits)).not.toContain('syphilis');
+      expect(JSON.stringify(around.server.audits)).not.toContain('syphilis');
     });
 
     test('that cannot be written is told, and the search goes on', async () => {
       await put(condition('Asthma'));
-      server.rights.set('user', { mayCreate: () => false });
+      around.server.rights.set('user', { mayCreate: () => false });
       const output = await search({ query: 'asthma', patientId: PATIENT, minSimilarity: 0 });
       expect(output).toMatchObject({ success: true, warnings: ['AUDIT_FAILED'] });
       expect(output.results).toHaveLength(1);
@@ -288,7 +145,7 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
     ])('%s is INVALID_INPUT, and asks no model', async (_name, input) => {
       const complete = 'query' in input || _name === 'no query' ? input : { query: 'asthma', ...input };
       expect(await search(complete)).toMatchObject({ success: false, errorCode: 'INVALID_INPUT' });
-      expect(router.calls).toEqual([]);
+      expect(around.router.calls).toEqual([]);
     });
 
     test('a resource is no question', async () => {
@@ -299,23 +156,23 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
 
   describe('failures are told, never papered over with keywords', () => {
     test('a router that is down', async () => {
-      router.faults = [status(503), status(503)];
+      around.router.faults = [status(503), status(503)];
       expect(await search({ query: 'asthma', patientId: PATIENT })).toEqual({
         success: false,
         errorCode: 'LLM_ROUTER_ERROR',
         message: 'The model router answered HTTP 503',
         details: { requestId: expect.any(String) as unknown, status: 503 },
       });
-      expect(server.audits).toMatchObject([{ outcome: '8' }]);
+      expect(around.server.audits).toMatchObject([{ outcome: '8' }]);
     });
 
     test('a router that is slow', async () => {
-      router.faults = [silence];
+      around.router.faults = [silence];
       expect(await search({ query: 'asthma', patientId: PATIENT })).toMatchObject({ success: false, errorCode: 'TIMEOUT' });
     });
 
     test('a model of another dimension', async () => {
-      router.dimension = 1536;
+      around.router.dimension = 1536;
       expect(await search({ query: 'asthma', patientId: PATIENT })).toMatchObject({
         errorCode: 'DIMENSION_MISMATCH',
         message: 'expected 768 dimensions, got 1536',
@@ -323,8 +180,8 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
     });
 
     test('a database that is down', async () => {
-      const input = executeEvent({ query: 'asthma', patientId: PATIENT }, { ...values, DATABASE_URL: 'postgresql://a@127.0.0.1:1/b' });
-      expect(await handler(server.client(), input)).toMatchObject({ success: false, errorCode: 'DB_ERROR' });
+      const input = executeEvent({ query: 'asthma', patientId: PATIENT }, { ...around.values, DATABASE_URL: 'postgresql://a@127.0.0.1:1/b' });
+      expect(await handler(around.server.client(), input)).toMatchObject({ success: false, errorCode: 'DB_ERROR' });
     });
   });
 });

@@ -26,8 +26,6 @@ export class TestFhirServer {
   readonly requests: string[] = [];
   readonly created: Resource[] = [];
   readonly rights = new Map<string, Partial<Rights>>();
-  /** Called before each read, to let something happen meanwhile. */
-  beforeRead: ((resource: string) => Promise<void> | void) | undefined;
   readonly #resources = new Map<string, Resource | 'deleted'>();
   readonly #binaries = new Map<string, { type: string; content: Buffer; delayMs: number }>();
   #server: Listening | undefined;
@@ -52,6 +50,13 @@ export class TestFhirServer {
 
   async stop(): Promise<void> {
     await this.#server?.close();
+  }
+
+  /** Forgets what was asked and who may do what; what was stored stays. */
+  reset(): void {
+    this.requests.length = 0;
+    this.created.length = 0;
+    this.rights.clear();
   }
 
   /** A client with the rights of a token. */
@@ -111,7 +116,6 @@ export class TestFhirServer {
     if (id === undefined) {
       return { status: 200, body: this.#search(type, query, rights) };
     }
-    await this.beforeRead?.(path);
     const found = this.#resources.get(path);
     if (found === 'deleted') {
       return outcome(410, 'deleted');

@@ -37,10 +37,7 @@ export class TestRouter {
       if (fault) {
         fault(response, input);
       } else {
-        sendJson(response, 200, {
-          object: 'list',
-          data: input.map((each, index) => ({ index, embedding: embed(each, this.dimension) })),
-        });
+        sendEmbeddings(response, input, this.dimension);
       }
     });
     return this;
@@ -71,6 +68,23 @@ export const answer =
     void response.writeHead(200, { 'Content-Type': 'application/json' }).end(body);
 export const silence: Fault = () => undefined;
 export const hangUp: Fault = (response) => void response.socket?.destroy();
+
+/** Good embeddings, late. */
+export const slowly =
+  (milliseconds: number): Fault =>
+  (response, texts) =>
+    void setTimeout(() => sendEmbeddings(response, texts, 768), milliseconds);
+
+/** Embeddings of another length. */
+export const ofDimension =
+  (dimension: number): Fault =>
+  (response, texts) =>
+    sendEmbeddings(response, texts, dimension);
+
+function sendEmbeddings(response: ServerResponse, texts: string[], dimension: number): void {
+  const data = texts.map((text, index) => ({ index, embedding: embed(text, dimension) }));
+  sendJson(response, 200, { object: 'list', data });
+}
 
 /** Texts that share words lie near each other; unit length. */
 export function embed(text: string, dimension: number): number[] {

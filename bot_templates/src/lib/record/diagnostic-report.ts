@@ -1,6 +1,6 @@
 import type { DiagnosticReport, Observation } from '@medplum/fhirtypes';
 import { referencedId } from '../ids.ts';
-import { attachedSections } from './attached.ts';
+import { readAttached } from './attached.ts';
 import { conceptText, conceptWords, dayOf, labelled, listed, periodText } from './datatypes.ts';
 import { resultText } from './observation.ts';
 import type { RecordSources, RecordText, Skipped } from './record-text.ts';
@@ -15,7 +15,7 @@ export async function diagnosticReportText(
 ): Promise<RecordText> {
   const skipped: Skipped[] = [];
   const results = await reportResults(report, sources, skipped);
-  const attached = await attachedSections(report.presentedForm ?? [], sources, skipped);
+  const attached = await readAttached(report.presentedForm ?? [], sources, skipped);
   return {
     date: dayOf(report.effectiveDateTime ?? report.effectivePeriod?.start ?? report.issued),
     sections: [
@@ -28,11 +28,12 @@ export async function diagnosticReportText(
           ['Status', report.status],
           ['Conclusion codes', listed((report.conclusionCode ?? []).map(conceptText))],
           ['Date', report.effectiveDateTime ?? periodText(report.effectivePeriod)],
+          ...attached.unread,
         ]),
       },
       { title: 'Conclusion', contentType: 'note', text: report.conclusion ?? '' },
       { title: 'Results', contentType: 'structured', text: results.map(resultText).join('\n\n') },
-      ...attached,
+      ...attached.sections,
     ],
     skipped,
   };

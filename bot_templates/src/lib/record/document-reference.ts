@@ -1,5 +1,5 @@
 import type { DocumentReference } from '@medplum/fhirtypes';
-import { attachedSections } from './attached.ts';
+import { readAttached } from './attached.ts';
 import { conceptText, conceptWords, dayOf, labelled } from './datatypes.ts';
 import type { RecordSources, RecordText, Skipped } from './record-text.ts';
 
@@ -10,7 +10,7 @@ export async function documentReferenceText(
 ): Promise<RecordText> {
   const skipped: Skipped[] = [];
   const attachments = (document.content ?? []).map((content) => content.attachment).filter((each) => each !== undefined);
-  const attached = await attachedSections(attachments, sources, skipped);
+  const attached = await readAttached(attachments, sources, skipped);
   return {
     date: dayOf(document.date ?? document.context?.period?.start ?? attachments[0]?.creation),
     sections: [
@@ -22,10 +22,11 @@ export async function documentReferenceText(
           ['Category', conceptWords(document.category)],
           ['Status', document.docStatus ?? document.status],
           ['Date', document.date],
+          ...attached.unread,
         ]),
       },
       { title: 'Description', contentType: 'note', text: document.description ?? '' },
-      ...attached,
+      ...attached.sections,
     ],
     skipped,
   };

@@ -273,10 +273,9 @@ describe('a DocumentReference', () => {
     const attachment = async ({ contentType }: Attachment) => (contentType === 'text/plain' ? { text: 'Recovered.' } : { reason: 'an image' });
     expect((await recordText(resource, { ...nothing, attachment })).skipped).toEqual([{ contentType: 'image/png', reason: 'an image' }]);
     expect(await sectionsOf(resource, { attachment })).toEqual({
-      Document: 'Document: Discharge summary\nStatus: final\nDate: 2024-04-05T10:00:00Z',
+      Document: 'Document: Discharge summary\nStatus: final\nDate: 2024-04-05T10:00:00Z\nAttachment: image/png, 2024',
       Description: 'After pneumonia',
       Text: 'Recovered.',
-      Attachment: 'Attachment: image/png\nCreated: 2024',
     });
   });
 
