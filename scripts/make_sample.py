@@ -45,7 +45,7 @@ CAREBUNDLE = {
     "--reference-date": "2025-09-30",
     "--panels": "lean",
 }
-INPATIENTS = 16
+INPATIENTS = 15
 OUTPATIENTS = 16
 
 TYPES = (
@@ -121,7 +121,7 @@ def select_inpatients(resources: list[Resource]) -> Iterator[Resource]:
     for patient in admitted[:INPATIENTS]:
         own = mine[patient]
         yield from _notes(own["DocumentReference"])
-        yield from own["Condition"][:3]
+        yield from own["Condition"][:2]
         reports = sorted(own["DiagnosticReport"], key=lambda one: "imagingStudy" not in one)
         yield from reports[:1]
         abnormal = [
@@ -230,7 +230,7 @@ def _bare(one: Resource) -> Resource:
     dropped = {*DROPPED["*"], *DROPPED.get(kind, ())}
     bare = {name: value for name, value in one.items() if name not in dropped}
     if kind == "DiagnosticReport" and "result" in bare:
-        bare["result"] = bare["result"][:3]
+        bare["result"] = bare["result"][:2]
     return bare
 
 

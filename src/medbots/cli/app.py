@@ -10,6 +10,7 @@ import medbots
 from medbots.cli import (
     bundle,
     db,
+    demo,
     deploy,
     local,
     login,
@@ -48,5 +49,17 @@ def _root(
     """Deploy, verify and repair AI bots on a self-hosted Medplum."""
 
 
-for module in (login, profile, deploy, subscriptions, project, validate, bundle, db, local, verify):
+for module in (
+    login,
+    profile,
+    deploy,
+    subscriptions,
+    project,
+    validate,
+    bundle,
+    db,
+    local,
+    verify,
+    demo,
+):
     module.register(app)

@@ -41,7 +41,10 @@ class Request:
 class Counter(Protocol):
     """Knows how many requests were made since login."""
 
-    requests: int
+    @property
+    def requests(self) -> int:
+        """How many."""
+        ...
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ def execute(opts: options.Options, request: Request) -> None:
         errors.PartlyAppliedError: some changes failed; the next run completes them.
     """
     report = Report(request.dry_run)
-    reported(opts, report, _connect_and_run(opts, request, report))
+    reported(opts, report, connect_and_run(opts, request, report))
     render_changes.result(opts, report)
     if request.detailed_exitcode and report.plan and report.plan.to_do:
         raise typer.Exit(_CHANGES)
@@ -84,7 +87,12 @@ def reported(opts: options.Options, report: Report, running: Coroutine[None, Non
         raise
 
 
-async def _connect_and_run(opts: options.Options, request: Request, report: Report) -> None:
+async def connect_and_run(opts: options.Options, request: Request, report: Report) -> None:
+    """Do what `request` asks, by the settings of this run, filling `report` as it goes.
+
+    Raises:
+        errors.MedbotsError: as `run`; or the manifest, a bundle or the login is not as it must be.
+    """
     from medbots.medplum import server
 
     the_manifest = wiring.manifest(opts)

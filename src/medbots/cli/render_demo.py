@@ -1,0 +1,136 @@
+"""The demo's narration: a line a step on stderr, what was found on stdout."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from medbots import errors, secret
+from medbots.cli import options, render
+
+if TYPE_CHECKING:
+    from medbots.cli.demo_story import Search, Step, Story
+
+_TITLE = 22
+_SNIPPET = 96
+
+
+class Narrator:
+    """Tells each step as it ends; for machines as a JSON line."""
+
+    def __init__(self, opts: options.Options) -> None:
+        self._json = opts.json
+
+    def begins(self, step: Step) -> None:
+        """Say nothing: a step is told when its time is known."""
+
+    def ends(self, step: Step) -> None:
+        """Say what came of a step."""
+        if self._json:
+            render.note(json.dumps(_step(step)))
+        else:
+            render.note(f"{step.seconds:6.1f} s  {step.title:<{_TITLE}}{step.detail}")
+
+    def note(self, text: str) -> None:
+        """Say something on the way."""
+        render.note(json.dumps({"note": text}) if self._json else f"          {text}")
+
+
+def ended(opts: options.Options, story: Story, *, keep: bool) -> None:
+    """Print what was found, the whole time, and how to look further."""
+    if opts.json:
+        render.json(document(story))
+        return
+    for search in story.searches:
+        render.line()
+        render.line(_question(search))
+        for hit in search.results:
+            render.line(f"  {hit['similarity']:.2f}  {hit['resourceType']:<19} {_snippet(hit)}")
+        if not search.results:
+            render.line("  nothing comes near enough")
+    render.line()
+    render.line(f"Done in {_seconds(story):.1f} s.")
+    for line in _further(story, keep=keep):
+        render.line(line)
+
+
+def failed(opts: options.Options, story: Story, error: errors.MedbotsError) -> None:
+    """Say which step failed, and what the services said last."""
+    if opts.json:
+        shown = {"code": error.code, "message": secret.redact(error.message), "hint": error.hint}
+        at = story.steps[-1].key if story.steps else None
+        render.json({**document(story), "failed": at, "error": shown})
+        error.reported = True
+        return
+    for name, lines in story.last_words.items():
+        for line in lines:
+            render.note(f"  {name:<8}  {line}")
+    if story.steps:
+        step = story.steps[-1]
+        render.note(f"{step.seconds:6.1f} s  {step.title:<{_TITLE}}failed")
+
+
+def document(story: Story) -> dict[str, Any]:
+    """Return the whole demo as JSON."""
+    return {
+        "ok": story.complete,
+        "stateDir": str(story.folder),
+        "steps": [_step(step) for step in story.steps],
+        "searches": [
+            {
+                "question": dict(one.question),
+                "results": list(one.results),
+                "searchDurationMs": one.milliseconds,
+            }
+            for one in story.searches
+        ],
+        "durationMs": round(_seconds(story) * 1000),
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.key,
+        "title": step.title,
+        "detail": step.detail,
+        "durationMs": round(step.seconds * 1000),
+    }
+
+
+def _seconds(story: Story) -> float:
+    return sum(step.seconds for step in story.steps)
+
+
+def _question(search: Search) -> str:
+    asked = search.question
+    within = ""
+    if "patientId" in asked:
+        within = " in one patient's record"
+    elif "resourceTypes" in asked:
+        within = f" in {', '.join(asked['resourceTypes'])}"
+    return f"“{asked['query']}”{within}, {search.milliseconds} ms"
+
+
+def _snippet(hit: Mapping[str, Any]) -> str:
+    text = " ".join(str(hit.get("matchedText", "")).split())
+    return text if len(text) <= _SNIPPET else f"{text[: _SNIPPET - 1]}…"
+
+
+def _further(story: Story, *, keep: bool) -> list[str]:
+    state = f"export MEDBOTS_STATE_DIR={shlex.quote(str(story.folder))}"
+    if not keep and story.started:
+        return [
+            f"The stack is stopped; its data stay in {story.folder}.",
+            "To look around in it: medbots demo --keep",
+        ]
+    return [
+        "The stack runs on. To look around in it:",
+        f"  {state}",
+        "  medbots --profile local verify",
+        "  medbots --profile local subscriptions list",
+        "  medbots --profile local db status",
+        "  medbots local logs medplum",
+        "  medbots local down      (reset deletes it)",
+    ]
