@@ -149,31 +149,43 @@ async def run_all(checks: Iterable[Check], skip: Collection[str] = ()) -> AsyncI
     """Run `checks` in their order and yield each result as it is known.
 
     A check whose prerequisite failed, or was itself skipped for a failure, is skipped and names
-    that failure. One that the user skips (`skip`: ids) holds up nothing: what needs it finds out
+    that failure; but where it failed for want of a setting, what needs it wants the same setting,
+    and fails too. One that the user skips (`skip`: ids) holds up nothing: what needs it finds out
     for itself.
     """
-    causes: dict[str, str] = {}
+    causes: dict[str, Result] = {}
     for check in checks:
-        cause = next((causes[need] for need in check.needs if need in causes), None)
+        cause = _worst([causes[need] for need in check.needs if need in causes])
         started = time.perf_counter()
         if check.id in skip:
             result = skipped("left out by --skip")
         elif cause is not None:
-            result = skipped(f"{cause} failed")
             causes[check.id] = cause
+            result = _graded(cause, check.severity)
         else:
-            result = _graded(await _look(check), check.severity)
+            result, cause = await _look(check)
+            result = _graded(result, check.severity)
             if result.status is Status.FAIL:
-                causes[check.id] = check.id
+                causes[check.id] = cause or skipped(f"{check.id} failed")
         elapsed = round((time.perf_counter() - started) * 1000)
         yield replace(result, id=check.id, duration_ms=elapsed)
 
 
-async def _look(check: Check) -> Result:
+def _worst(causes: Sequence[Result]) -> Result | None:
+    """A missing setting goes before a failed prerequisite: it is the one to be named."""
+    missing = (one for one in causes if one.status is Status.FAIL)
+    return next(missing, causes[0] if causes else None)
+
+
+async def _look(check: Check) -> tuple[Result, Result | None]:
+    """Return what was seen and, for want of a setting, what that means for those who need it."""
     try:
-        return await check.run()
+        return await check.run(), None
+    except errors.MissingSettingError as error:
+        result = failed(error.message, fix=error.hint or "")
+        return result, result
     except errors.MedbotsError as error:
-        return failed(error.message, fix=error.hint or "")
+        return failed(error.message, fix=error.hint or ""), None
 
 
 def _graded(result: Result, severity: Severity) -> Result:

@@ -29,6 +29,12 @@ class UsageError(MedbotsError):
     code = "usage"
 
 
+class MissingSettingError(UsageError):
+    """A setting is missing."""
+
+    code = "setting-missing"
+
+
 class ConfirmationError(UsageError):
     """This needs a confirmation, and there is no terminal to ask at."""
 

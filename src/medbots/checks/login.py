@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from medbots import check
 from medbots.checks import family as family_module
 from medbots.checks import target as target_module
@@ -76,10 +79,14 @@ async def policies(target: target_module.Target) -> check.Result:
             "_count": "1000",
         },
     )
-    free = [str(member["id"]) async for member in members if _unrestricted(member)]
+    free = [
+        f"ProjectMembership/{member['id']} ({_kind(member)})"
+        async for member in members
+        if _unrestricted(member)
+    ]
     if not free:
         return check.passed("all have one", "an AccessPolicy for every member but admins")
-    named = ", ".join(f"ProjectMembership/{one}" for one in free[:_SHOWN])
+    named = ", ".join(free[:_SHOWN])
     more = f" and {len(free) - _SHOWN} more" if len(free) > _SHOWN else ""
     return check.warned(
         f"{len(free)} without: {named}{more}; they can replace any bot's code and read its secrets",
@@ -88,13 +95,17 @@ async def policies(target: target_module.Target) -> check.Result:
     )
 
 
-def _unrestricted(member: dict[str, object]) -> bool:
+def _unrestricted(member: Mapping[str, Any]) -> bool:
     """Bots are members too, but what they may do is the business of `bots.….policy`."""
-    profile = member.get("profile")
-    reference = str(profile.get("reference", "")) if isinstance(profile, dict) else ""
     return not (
         member.get("admin")
         or member.get("accessPolicy")
         or member.get("access")
-        or reference.startswith("Bot/")
+        or _kind(member) == "Bot"
     )
+
+
+def _kind(member: Mapping[str, Any]) -> str:
+    """Return who is a member: the type of the profile, and never its id, which may be a patient."""
+    reference = (member.get("profile") or {}).get("reference") or ""
+    return str(reference.partition("/")[0] or "no profile")

@@ -29,22 +29,31 @@ async def models(target: target_module.Target) -> check.Result:
     """The router accepts the key and offers both model aliases.
 
     Proves: `GET /v1/models` with `LLM_API_KEY` lists `EMBEDDING_MODEL` and `CLINICAL_MODEL`. No
-    token is spent.
+    token is spent. An alias that no bot of the manifest reads is a warning when it is missing.
 
-    Fails: when the key is refused or missing, or when an alias is not in the list.
+    Fails: when the key is refused or missing, or when an alias that a bot uses is not in the list.
 
     Cure: set `LLM_API_KEY`; add the alias to the router's configuration, or name the router's
     own alias in `medbots.yaml` (`models`).
     """
-    wanted = list(dict.fromkeys((target.settings.embedding_model, target.settings.clinical_model)))
+    settings = target.settings
+    aliases = {
+        "EMBEDDING_MODEL": settings.embedding_model,
+        "CLINICAL_MODEL": settings.clinical_model,
+    }
+    bots = target.manifest.bots
+    read = {name for bot in bots for name in (*bot.secrets, *bot.optional_secrets)}
     offered = await target.router.models()
-    missing = [alias for alias in wanted if alias not in offered]
-    expected = ", ".join(wanted)
+    missing = {name: alias for name, alias in aliases.items() if alias not in offered}
+    expected = ", ".join(dict.fromkeys(aliases.values()))
     if not missing:
         return check.passed(expected, expected)
-    return check.failed(
-        f"missing: {', '.join(missing)}; offered: {', '.join(offered) or 'nothing'}",
-        expected,
-        f"add {' and '.join(missing)} to the router's models, or change `models` in "
-        f"{target.manifest.file.name}",
+    names = list(dict.fromkeys(missing.values()))
+    observed = f"missing: {', '.join(names)}; offered: {', '.join(offered) or 'nothing'}"
+    fix = (
+        f"add {' and '.join(names)} to the router's models, or change `models` in "
+        f"{target.manifest.file.name}"
     )
+    if read & missing.keys():
+        return check.failed(observed, expected, fix)
+    return check.warned(f"{observed}; no bot of the manifest uses it", expected, fix)

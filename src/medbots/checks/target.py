@@ -207,10 +207,10 @@ class Target:
     async def _connect(self) -> connection_module.Connection:
         url = self.settings.database_url
         if url is None:
-            raise errors.UsageError(
+            raise errors.MissingSettingError(
                 "MEDBOTS_DATABASE_URL is not set",
-                hint="set MEDBOTS_DATABASE_URL to the database's address as seen from here, with "
-                "the right to create: postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+                hint="set MEDBOTS_DATABASE_URL to the database's postgresql:// address as seen "
+                "from here, with a user that may create",
             )
         connection = await self._sources.database(url)
         self._opened.push_async_callback(connection.close)

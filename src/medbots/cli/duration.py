@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 
-import typer
+from medbots import errors
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _SPELLING = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 
 
-def seconds(text: str) -> float:
-    """Return a length of time in seconds.
+def seconds(flag: str, text: str) -> float:
+    """Return the length of time that was given for `flag`, in seconds.
 
     Raises:
-        typer.BadParameter: it is not one.
+        errors.UsageError: it is not one.
     """
     match = _SPELLING.fullmatch(text.strip())
     if not match:
-        raise typer.BadParameter(f"{text!r} is no length of time such as 120s, 2m or 500ms")
+        raise errors.UsageError(
+            f"{flag} {text!r} is no length of time", hint=f"{flag} 120s, or 2m, or 500ms"
+        )
     return float(match.group(1)) * _UNITS[match.group(2)]

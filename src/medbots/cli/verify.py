@@ -20,30 +20,32 @@ _Globs = list[str] | None
 
 Strict = Annotated[bool, typer.Option("--strict", help="Compare the bots' code byte for byte.")]
 Only = Annotated[
-    _Globs, typer.Option("--only", metavar="GLOB", help="Only checks with such an id; repeatable.")
+    _Globs,
+    typer.Option(
+        "--only", metavar="GLOB,…", help="Only checks with such an id; several, or repeated."
+    ),
 ]
 Skip = Annotated[
-    _Globs, typer.Option("--skip", metavar="GLOB", help="Leave these checks out; repeatable.")
+    _Globs,
+    typer.Option("--skip", metavar="GLOB,…", help="Leave these checks out; several, or repeated."),
 ]
 ListChecks = Annotated[
     bool,
     typer.Option("--list-checks", help="List the ids and what they mean, and look at nothing."),
 ]
 Wait = Annotated[
-    float,
+    str,
     typer.Option(
         "--wait",
         metavar="DURATION",
-        parser=duration.seconds,
         help="Repeat until all pass, this long at the most, such as 120s.",
     ),
 ]
 Interval = Annotated[
-    float,
+    str,
     typer.Option(
         "--interval",
         metavar="DURATION",
-        parser=duration.seconds,
         help="How long to pause before a repetition.",
     ),
 ]
@@ -61,8 +63,8 @@ def verify(
     only: Only = None,
     skip: Skip = None,
     list_checks: ListChecks = False,
-    wait: Wait = 0.0,
-    interval: Interval = 2.0,
+    wait: Wait = "0s",
+    interval: Interval = "2s",
     fail_on: FailOn = Severity.ERROR,
 ) -> None:
     """Check that server, bots, subscriptions, database and models stand, and that bots fire.
@@ -73,7 +75,8 @@ def verify(
     from medbots.checks import verification
 
     opts = options.of(ctx)
-    choice = verification.Choice(only or (), skip or (), fail_on, wait, interval)
+    times = duration.seconds("--wait", wait), duration.seconds("--interval", interval)
+    choice = verification.Choice(_globs(only), _globs(skip), fail_on, *times)
     if list_checks:
         render_checks.listing(opts, wiring.run(_listed(opts, choice)))
         return
@@ -85,21 +88,26 @@ def verify(
         raise error
 
 
+def _globs(given: list[str] | None) -> list[str]:
+    """Several globs may stand in one value, parted by commas, which no id has."""
+    return [glob for value in given or () for glob in value.split(",") if glob]
+
+
 async def _listed(opts: options.Options, choice: Choice) -> tuple[Check, ...]:
     from medbots.checks import verification
 
-    return verification.chosen(_target(opts, strict=False, looks=False), choice)
+    return verification.chosen(target_of(opts, strict=False, looks=False), choice)
 
 
 async def _verified(opts: options.Options, choice: Choice, *, strict: bool) -> Report:
     from medbots.checks import verification
 
     return await verification.run(
-        lambda: _target(opts, strict=strict), choice, render_checks.Narrator(opts)
+        lambda: target_of(opts, strict=strict), choice, render_checks.Narrator(opts)
     )
 
 
-def _target(opts: options.Options, *, strict: bool, looks: bool = True) -> Target:
+def target_of(opts: options.Options, *, strict: bool, looks: bool = True) -> Target:
     """Put together what is looked at; nothing is opened yet."""
     from medbots.checks import rows, target
     from medbots.database import connection, status

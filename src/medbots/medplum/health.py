@@ -11,6 +11,7 @@ from medbots.medplum import http, outcome
 if TYPE_CHECKING:
     import httpx
 
+_NOT_FOUND = 404
 _TIME_LIMIT = 15.0
 """Seconds; the server asks its database and Redis before it answers."""
 
@@ -43,12 +44,12 @@ async def read(
     async with http.Http(base_url, origin, transport=transport) as connection:
         answer = await connection.send("GET", "healthcheck", time_limit=_TIME_LIMIT)
     document = answer.document()
-    if not answer.ok:
+    if not answer.ok and answer.status != _NOT_FOUND:
         raise outcome.error(answer.status, document, answer.request)
-    if not isinstance(document, dict):
+    if not answer.ok or not isinstance(document, dict):
         raise errors.UnreachableError(
-            f"{answer.request}: {base_url} ({origin}) answered with something other than "
-            "a Medplum server's health",
+            f"{answer.request}: {base_url} ({origin}) answered HTTP {answer.status} without "
+            "a Medplum server's health: is this a Medplum server?",
             hint="MEDPLUM_BASE_URL or --base-url names the server (its API, not its web app)",
         )
     return Health(

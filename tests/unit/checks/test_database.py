@@ -85,10 +85,12 @@ def insert(project: str, version: str = VERSION) -> tuple[str, list[object]]:
     """Return the statement that adds one row."""
     vector = "[" + ",".join(["0.1"] * 768) + "]"
     return (
-        "INSERT INTO clinical_embeddings (project_id, fhir_resource_type, fhir_resource_id, "
-        "version_id, content_type, chunk_index, chunk_count, content_text, content_hash, "
-        "embedding, model_version, resource_updated_at) VALUES (%s, 'Condition', "
-        "gen_random_uuid(), 'v', 'x', 0, 1, 'Jane Doe has gout', 'h', %s::halfvec, %s, now()) ",
+        (
+            "INSERT INTO clinical_embeddings (project_id, fhir_resource_type, fhir_resource_id, "
+            "version_id, content_type, chunk_index, chunk_count, content_text, content_hash, "
+            "embedding, model_version, resource_updated_at) VALUES (%s, 'Condition', "
+            "gen_random_uuid(), 'v', 'x', 0, 1, 'Jane Doe has gout', 'h', %s::halfvec, %s, now()) "
+        ),
         [project, vector, version],
     )
 
@@ -251,20 +253,26 @@ async def test_rows_of_another_project_do_not_count(
     [
         ("DROP INDEX clinical_embeddings_embedding_idx", "none"),
         (
-            "UPDATE pg_index SET indisvalid = false "
-            "WHERE indexrelid = 'clinical_embeddings_embedding_idx'::regclass",
+            (
+                "UPDATE pg_index SET indisvalid = false "
+                "WHERE indexrelid = 'clinical_embeddings_embedding_idx'::regclass"
+            ),
             "invalid",
         ),
         (
-            "DROP INDEX clinical_embeddings_embedding_idx; CREATE INDEX "
-            "clinical_embeddings_embedding_idx ON clinical_embeddings "
-            "USING hnsw (embedding halfvec_cosine_ops) WHERE model_version = 'other'",
+            (
+                "DROP INDEX clinical_embeddings_embedding_idx; CREATE INDEX "
+                "clinical_embeddings_embedding_idx ON clinical_embeddings "
+                "USING hnsw (embedding halfvec_cosine_ops) WHERE model_version = 'other'"
+            ),
             "hnsw for other",
         ),
         (
-            "DROP INDEX clinical_embeddings_embedding_idx; CREATE INDEX "
-            "clinical_embeddings_embedding_idx ON clinical_embeddings "
-            "USING ivfflat (embedding halfvec_cosine_ops)",
+            (
+                "DROP INDEX clinical_embeddings_embedding_idx; CREATE INDEX "
+                "clinical_embeddings_embedding_idx ON clinical_embeddings "
+                "USING ivfflat (embedding halfvec_cosine_ops)"
+            ),
             "ivfflat for all models",
         ),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from medbots import check, errors, state
 from medbots.medplum import health
+from tests.support import specs
 from tests.support.stand import Stand
 
 PASS, WARN, FAIL, SKIP = check.Status.PASS, check.Status.WARN, check.Status.FAIL, check.Status.SKIP
@@ -108,10 +109,11 @@ async def test_members_without_a_policy_are_a_warning() -> None:
     stand.clinic.add(member("Practitioner/a", accessPolicy={"reference": "AccessPolicy/1"}))
     stand.clinic.add(member("Practitioner/b", access=[{"policy": {"reference": "AccessPolicy/1"}}]))
     assert (await stand.look("login.policies"))["login.policies"].status is PASS
-    free = [stand.clinic.add(member("Practitioner/c")), stand.clinic.add(member("Patient/p"))]
+    one = stand.clinic.add(member("ClientApplication/c"))
+    two = stand.clinic.add(member("Patient/p"))
     result = (await stand.look("login.policies"))["login.policies"]
     assert (result.status, result.severity) == (WARN, check.Severity.WARNING)
-    assert result.observed.startswith(f"2 without: {', '.join(free)};")
+    assert result.observed.startswith(f"2 without: {one} (ClientApplication), {two} (Patient);")
     assert "Patient/p" not in result.observed
 
 
@@ -166,13 +168,15 @@ async def test_router() -> None:
     assert {one.status for one in seen.values()} == {PASS}
 
 
-async def test_router_without_an_alias() -> None:
-    """The missing alias is named beside those on offer."""
-    seen = await Stand(models=("embedding-model", "gpt")).look("router.*")
-    assert seen["router.models"].status is FAIL
-    assert (
-        seen["router.models"].observed == "missing: clinical-model; offered: embedding-model, gpt"
-    )
+@pytest.mark.parametrize(("reads", "status"), [(("CLINICAL_MODEL",), FAIL), ((), WARN)])
+async def test_router_without_an_alias(reads: tuple[str, ...], status: check.Status) -> None:
+    """A missing alias is named beside those on offer; it fails where a bot of ours uses it."""
+    bots = (specs.bot("rag", optional_secrets=reads),)
+    stand = Stand(models=("embedding-model", "gpt"), bots=bots, subscriptions=())
+    seen = await stand.look("router.*")
+    assert seen["router.models"].status is status
+    said = "missing: clinical-model; offered: embedding-model, gpt"
+    assert seen["router.models"].observed.startswith(said)
 
 
 @pytest.mark.parametrize("status", [401, 403, 400])
