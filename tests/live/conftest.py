@@ -97,6 +97,13 @@ def clinic(super_admin_if_any: Session | None, home: Clinic) -> Iterator[Clinic]
         projects.remove_project(super_admin_if_any, made)
 
 
+@pytest.fixture(scope="session")
+def of_5_1(nobody: Session) -> bool:
+    """Whether the server is a Medplum 5.1, which gives bots other globals than later releases."""
+    version = medplum.expect(nobody.get("healthcheck"))["version"]
+    return str(version).startswith("5.1.")
+
+
 @pytest.fixture
 def admin(clinic: Clinic) -> Session:
     """A session of the admin of `clinic`."""

@@ -47,14 +47,12 @@ class Scratch:
         )
         return self.keep(f"Binary/{medplum.expect(answer, httpx.codes.CREATED)['id']}")
 
-    def bot(self, code: str = ECHO, **fields: object) -> Json:
+    def bot(self, code: str | None = ECHO, **fields: object) -> Json:
         """Make a Bot with its membership, by the admin's endpoint."""
-        body = {
-            "name": projects.unique("bot"),
-            "runtimeVersion": "vmcontext",
-            "executableCode": attachment(code),
-            **fields,
-        }
+        body: Json = {"name": projects.unique("bot"), "runtimeVersion": "vmcontext"}
+        if code is not None:
+            body["executableCode"] = attachment(code)
+        body.update(fields)
         answer = self.admin.post(f"admin/projects/{self.clinic.id}/bot", json=body)
         made: Json = medplum.expect(answer, httpx.codes.CREATED)
         self.keep(f"Bot/{made['id']}")
@@ -164,3 +162,8 @@ def wait_for_runs(session: Session, reference: str, number: int = 1) -> list[Jso
         return found if len(found) >= number else None
 
     return polling.until(enough, f"{number} runs of {reference}")
+
+
+def wait_for(session: Session, query: str) -> list[Json]:
+    """Wait until a search finds something, and return it."""
+    return polling.until(lambda: session.find(query), f"a result of {query}")

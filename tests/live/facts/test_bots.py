@@ -207,14 +207,15 @@ class TestMembership:
 class TestFeature:
     """The project feature `bots`, without which everything answers well and nothing runs."""
 
-    def test_without_it_nothing_runs(
-        self, new_project: Callable[..., Clinic], super_admin: Session
-    ) -> None:
-        """`$execute` and `$deploy` are 400 `Bots not enabled`; a subscription does nothing."""
+    def test_without_it_nothing_runs(self, new_project: Callable[..., Clinic]) -> None:
+        """`$execute` and `$deploy` are 400 `Bots not enabled`; a subscription runs nothing.
+
+        Its Subscription stays active; an AuditEvent of outcome 4 is all that tells.
+        """
         clinic = new_project("featureless")
         code = "exports.handler = async () => 'ran';\n"
         with scratch.of(clinic) as made:
-            bot = made.bot(executableCode=None)
+            bot = made.bot(None)
             url = made.binary(code.encode())
             read = made.admin.read(f"Bot/{bot['id']}")
             executable = {"contentType": "application/javascript", "url": url}
@@ -225,13 +226,10 @@ class TestFeature:
                 assert medplum.text_of(answer) == NOT_ENABLED
 
             subscription = made.subscription("Task", f"Bot/{bot['id']}")
-            made.create(scratch.task("before"))
-            projects.set_features(super_admin, clinic.id, ["bots"])
-            after = made.create(scratch.task("after"))
-            scratch.wait_for_runs(made.admin, f"Subscription/{subscription['id']}")
-            (run,) = scratch.runs(made.admin, f"Subscription/{subscription['id']}")
-            seen = [each["what"]["reference"] for each in run["entity"]]
-            assert any(each.startswith(f"Task/{after['id']}") for each in seen)
+            made.create(scratch.task("any"))
+            (run,) = scratch.wait_for_runs(made.admin, f"Subscription/{subscription['id']}")
+            assert (run["outcome"], run["outcomeDesc"]) == ("4", NOT_ENABLED)
+            assert made.admin.read(f"Subscription/{subscription['id']}")["status"] == "active"
 
     def test_a_bot_with_code_is_left_behind(self, new_project: Callable[..., Clinic]) -> None:
         """The admin's endpoint with code: 400 `Bots not enabled`, but Bot and membership stay."""
