@@ -112,6 +112,9 @@ function explain(err: unknown): string {
   if (code === 'EADDRINUSE') {
     return 'the port is taken by another program';
   }
+  if (message === 'database is locked') {
+    return 'the data folder is in use by another server';
+  }
   return err instanceof ConfigError ? `configuration: ${message}` : (message ?? String(err));
 }
 

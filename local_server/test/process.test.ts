@@ -63,6 +63,14 @@ test('a port that is taken is one clear line and a failure', async () => {
   expect(second.stderr.join('')).toBe('medbots local server: the port is taken by another program\n');
 });
 
+test('a data folder that another server uses is one clear line and a failure', async () => {
+  const data = folder();
+  await start(configuration(data));
+  const second = launch(configuration(data));
+  expect(await second.exit).toBe(1);
+  expect(second.stderr.join('')).toBe('medbots local server: the data folder is in use by another server\n');
+});
+
 test.each([
   [{ port: 'x' }, 'configuration: port: missing or not valid'],
   [{ dataDir: '' }, 'configuration: dataDir: missing or not valid'],

@@ -1,6 +1,6 @@
 /** Finds out who asks: a bearer token of a login, or a client's id and secret by Basic. */
 import type { WithId } from '@medplum/core';
-import { createReference, forbidden, OperationOutcomeError } from '@medplum/core';
+import { createReference, forbidden, isNotFound, normalizeOperationOutcome, OperationOutcomeError } from '@medplum/core';
 import type { ClientApplication, Login, Project, ProjectMembership, Resource } from '@medplum/fhirtypes';
 import type { App } from '../app.ts';
 import type { RepositoryContext } from '../fhir/context.ts';
@@ -106,6 +106,9 @@ export function repositoryFor(
   const membership = auth.onBehalfOfMembership ?? auth.membership;
   const { project } = auth;
   const profile = app.system.tryRead(auth.membership.profile.reference);
+  if (profile instanceof Error && !isNotFound(normalizeOperationOutcome(profile))) {
+    throw profile; // A profile that was deleted shuts its user out; one that never was does not.
+  }
   const context: RepositoryContext = {
     projects: [project, ...linkedProjects(app, project)],
     author: profile instanceof Error ? auth.membership.profile : createReference(profile),

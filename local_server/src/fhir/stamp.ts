@@ -68,8 +68,13 @@ export function accountsOf(
   return accounts.size ? [...accounts].map((reference) => ({ reference })) : undefined;
 }
 
+/** The id of `Patient/<id>`, also where a version follows. */
+function patientId(reference: string): string {
+  return reference.split('/')[1] ?? '';
+}
+
 function current(store: Store, reference: string): Resource | undefined {
-  const entry = store.get('Patient', reference.slice('Patient/'.length));
+  const entry = store.get('Patient', patientId(reference));
   return entry && !entry.deleted ? (JSON.parse(entry.json) as Resource) : undefined;
 }
 
@@ -106,7 +111,7 @@ export function compartmentsOf(resource: Resource): Reference[] {
     }
   }
   for (const patient of patientsOf(resource)) {
-    if (isUUID(patient.slice('Patient/'.length))) {
+    if (isUUID(patientId(patient))) {
       compartments.add(patient);
     }
   }

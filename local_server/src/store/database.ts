@@ -55,7 +55,10 @@ export class Database {
   constructor(dataDir: string) {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     this.db = new DatabaseSync(join(dataDir, 'medplum.sqlite'));
-    this.db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;');
+    // Exclusive: a second server on the same folder would not see this one's memory.
+    this.db.exec(
+      'PRAGMA busy_timeout = 1000; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;'
+    );
     this.db.exec(SCHEMA);
     this.putCurrent = this.db.prepare(
       `INSERT INTO current (type, id, versionId, lastUpdated, project, deleted, json) VALUES (?, ?, ?, ?, ?, ?, ?)
