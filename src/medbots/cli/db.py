@@ -62,7 +62,7 @@ def init(ctx: typer.Context, expect_project: ExpectProject = None) -> None:
     opts = options.of(ctx)
     report = Report()
     try:
-        wiring.run(_init(opts, expect_project, report))
+        wiring.run(initialise(opts, expect_project, report))
     except errors.MedbotsError as error:
         if not any(render_db.changed(step) for step in report.steps):
             raise
@@ -80,7 +80,12 @@ def show_status(ctx: typer.Context) -> None:
     render_db.status(opts, wiring.run(_status(opts)))
 
 
-async def _init(opts: options.Options, expect_project: str | None, report: Report) -> None:
+async def initialise(opts: options.Options, expect_project: str | None, report: Report) -> None:
+    """Make the embedding store and the bots' role, filling `report` as it goes.
+
+    Raises:
+        errors.MedbotsError: the database or the server refuses; what is reported was done.
+    """
     from medbots import state
     from medbots.cli import changes
     from medbots.database import connection, schema
@@ -126,8 +131,8 @@ def _url(settings: config.Settings) -> tuple[secret.Secret, str]:
         raise errors.UsageError(
             f"{variable} is not set: it names the Postgres database, as its owner connects from "
             "here",
-            hint=f"set {variable}=postgresql://USER:PASSWORD@HOST:5432/DATABASE, or medbots local "
-            "up for a database on this machine",
+            hint=f"set {variable}=postgresql://OWNER@HOST:5432/DATABASE, with the password in it or "
+            "in PGPASSWORD; or medbots local up for a database on this machine",
         )
     origin = settings.origin("database_url")
     return settings.database_url, variable if origin.startswith("env") else f"{variable}, {origin}"

@@ -67,8 +67,8 @@ def address(url: secret.Secret, setting: str = SETTING) -> Address:
     except psycopg.ProgrammingError:
         raise errors.UsageError(
             f"{setting} is not a database URL",
-            hint=f"set {setting} to postgresql://USER:PASSWORD@HOST:5432/DATABASE "
-            "(encode special characters of the password as %XX)",
+            hint=f"set {setting} to postgresql://USER@HOST:5432/DATABASE with :PASSWORD after the "
+            "user, where special characters of the password are written as %XX",
         ) from None
     user = str(parts.get("user") or "")
     return Address(

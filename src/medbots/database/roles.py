@@ -101,11 +101,8 @@ async def set_password(connection: connection_module.Connection, role: Role) -> 
     verifier = connection.pgconn.encrypt_password(
         password.reveal().encode(), role.name.encode(), b"scram-sha-256"
     ).decode()
-    change = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-        sql.Identifier(role.name), sql.Literal(verifier)
-    )
     with connection_module.translated(doing=f"role {role.name}"):
-        await connection.execute(change)
+        await _run(connection, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(verifier))
     return password
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,7 +81,7 @@ async def init(
     *,
     notices: connection_module.Notices | None = None,
     wait_seconds: float = LOCK_WAIT_SECONDS,
-) -> AsyncIterator[Step]:
+) -> AsyncGenerator[Step, None]:
     """Bring the database to what the project wants, and yield each step as it is done.
 
     Every step is whole or not done at all, and looks before it acts: an interrupted run is
