@@ -145,7 +145,7 @@ def _wrong_modifier(
     code: str, modifier: str, value: str, allowed: tuple[str, ...]
 ) -> Iterator[str]:
     if modifier in fhir.resource_types():
-        yield f"{code}:{modifier}: never matches; write {code}={modifier}/{value}"
+        yield f"{code}:{modifier}: not evaluated; write {code}={modifier}/{value}"
         return
     known = ", ".join(f":{one}" for one in allowed)
     hint = shape.nearest(modifier, allowed)
@@ -173,7 +173,7 @@ def _reference(code: str, value: str, targets: tuple[str, ...]) -> Iterator[str]
     match = _REFERENCE.fullmatch(value)
     if match is None:
         kind = targets[0] if targets else "Type"
-        yield f"{code}: {value!r} matches nothing; write {code}={kind}/<id>"
+        yield f"{code}: {value!r} does not match on every server; write {code}={kind}/<id>"
     elif match.group(1) not in fhir.resource_types():
         name = match.group(1)
         yield f"{code}: {name!r} is no resource type{shape.nearest(name, fhir.resource_types())}"

@@ -214,8 +214,8 @@ def test_every_problem_is_told_at_once_in_the_order_of_lines(tmp_path: Path) -> 
         (
             bot(policy="[{resourceType: Task, interaction: [write]}]"),
             (
-                "policy[0].interaction[0]: expected read, vread, update, delete, history, create or "
-                "search, got the text 'write'"
+                "policy[0].interaction[0]: expected read, vread, update, delete, history, create "
+                "or search, got the text 'write'"
             ),
         ),
         (
