@@ -189,10 +189,12 @@ class Http:
                 "since that would hand the login on",
                 hint=hint,
             )
-        if answer.media_type == "text/html":
+        page = answer.media_type == "text/html"
+        if page or (answer.status == 404 and answer.document() is None):  # noqa: PLR2004
+            what = "an HTML page instead of JSON" if page else "something other than JSON"
             raise errors.UnreachableError(
-                f"{answer.request}: {self._server} answered with an HTML page instead of JSON "
-                f"(HTTP {answer.status}): is this a Medplum server?",
+                f"{answer.request}: {self._server} answered with {what} (HTTP {answer.status}): "
+                "is this a Medplum server?",
                 hint=hint,
             )
 

@@ -179,6 +179,13 @@ async def test_web_page_is_no_medplum(status: int) -> None:
     assert "secret page" not in caught.value.message
 
 
+@pytest.mark.parametrize("answer", [httpx.Response(404), httpx.Response(404, text="no such page")])
+async def test_path_unknown_to_another_server(answer: httpx.Response) -> None:
+    """A Medplum says in JSON what it does not know; a bare 404 comes from something else."""
+    with pytest.raises(errors.UnreachableError, match="is this a Medplum server"):
+        await Line(answer).http().send("POST", "auth/login", content=b"{}")
+
+
 async def test_file_may_be_a_web_page() -> None:
     """What was stored as HTML may be read as HTML; an error page still is none of it."""
     line = Line(httpx.Response(200, html="<p>"), httpx.Response(404, html="<p>"))
