@@ -131,8 +131,8 @@ def _url(settings: config.Settings) -> tuple[secret.Secret, str]:
         raise errors.UsageError(
             f"{variable} is not set: it names the Postgres database, as its owner connects from "
             "here",
-            hint=f"set {variable}=postgresql://OWNER@HOST:5432/DATABASE, with the password in it or "
-            "in PGPASSWORD; or medbots local up for a database on this machine",
+            hint=f"set {variable}=postgresql://OWNER@HOST:5432/DATABASE, with the password in it "
+            "or in PGPASSWORD; or medbots local up for a database on this machine",
         )
     origin = settings.origin("database_url")
     return settings.database_url, variable if origin.startswith("env") else f"{variable}, {origin}"
