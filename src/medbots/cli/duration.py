@@ -7,7 +7,7 @@ import re
 from medbots import errors
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-_SPELLING = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
+_SPELLING = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
 
 
 def seconds(flag: str, text: str) -> float:
