@@ -84,9 +84,12 @@ def home(target: Target, nobody: Session) -> Iterator[Clinic]:
         yield Clinic(project["id"], project["name"], admin, target.owner, features)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clinic(super_admin_if_any: Session | None, home: Clinic) -> Iterator[Clinic]:
-    """The project that the tests of server facts work in: a new one where that is allowed."""
+    """The project that the tests of server facts work in: a new one where that is allowed.
+
+    One for each module, because a server counts what a membership does in a minute.
+    """
     if super_admin_if_any is None:
         yield home
         return

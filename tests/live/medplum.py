@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import re
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +19,8 @@ Json = dict[str, Any]
 
 TIMEOUT_SECONDS = 60.0
 JSON_PATCH = "application/json-patch+json"
+RESET = re.compile(r";t=(\d+)")
+"""Seconds until a limit starts anew, in the header RateLimit."""
 EXTENDED = {"X-Medplum": "extended"}
 """Header that shows meta.project, meta.author and meta.compartment."""
 
@@ -57,6 +61,14 @@ class Session(httpx.Client):
         if token:
             headers["Authorization"] = f"Bearer {token}"
         super().__init__(base_url=base_url, headers=headers, timeout=TIMEOUT_SECONDS)
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send, and where the server asks for patience, wait as long as it says and send again."""
+        answer = super().send(request, **options)
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            time.sleep(1 + max(int(each) for each in RESET.findall(answer.headers["RateLimit"])))
+            answer = super().send(request, **options)
+        return answer
 
     @property
     def address(self) -> str:

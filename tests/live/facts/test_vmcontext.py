@@ -30,15 +30,18 @@ ABSENT = (
     "setInterval",
     "Buffer",
     "AbortController",
-    "Headers",
     "crypto",
     "performance",
     "structuredClone",
     "atob",
     "queueMicrotask",
 )
-OF_5_1 = {"process": "object", "Headers": "undefined", "Request": "undefined"}
-"""Later releases give bots Node's own fetch with its classes, and no `process`."""
+BY_RELEASE = {
+    "process": ("object", "undefined"),
+    "Headers": ("undefined", "function"),
+    "Request": ("undefined", "function"),
+}
+"""In 5.1, and in later releases: those give bots Node's own fetch with its classes."""
 MODULES = (
     "pg",
     "ioredis",
@@ -81,7 +84,7 @@ def probe(clinic: Clinic) -> Iterator[Json]:
     """What a bot sees, asked in one run: the type of each name, the fate of each module."""
     if "bots" not in clinic.features:
         pytest.skip("the project lacks the feature bots")
-    names = sorted({*PRESENT, *ABSENT, *OF_5_1})
+    names = sorted({*PRESENT, *ABSENT, *BY_RELEASE})
     types = ", ".join(f"{json.dumps(name)}: typeof {name}" for name in names)
     code = (
         f"const types = {{{types}}};\n"
@@ -109,19 +112,16 @@ def test_present(probe: Json, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ABSENT)
-def test_absent(probe: Json, name: str, of_5_1: bool) -> None:
+def test_absent(probe: Json, name: str) -> None:
     """A global that a bot must take from `node:…` or do without."""
-    if name in OF_5_1 and not of_5_1:
-        pytest.skip("a later release than 5.1 gives bots Node's own fetch and its classes")
     assert probe["types"][name] == "undefined"
 
 
-@pytest.mark.parametrize("name", OF_5_1)
-def test_of_5_1(probe: Json, name: str, of_5_1: bool) -> None:
-    """What 5.1 gives bots otherwise than later releases do."""
-    if not of_5_1:
-        pytest.skip("a later release than 5.1")
-    assert probe["types"][name] == OF_5_1[name]
+@pytest.mark.parametrize("name", BY_RELEASE)
+def test_releases_differ(probe: Json, name: str, of_5_1: bool) -> None:
+    """5.1 gives bots node-fetch and `process`, later releases Node's own fetch and its classes."""
+    in_5_1, later = BY_RELEASE[name]
+    assert probe["types"][name] == (in_5_1 if of_5_1 else later)
 
 
 @pytest.mark.parametrize("name", MODULES)
