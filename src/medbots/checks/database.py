@@ -44,22 +44,14 @@ async def pgvector(target: target_module.Target) -> check.Result:
     """
     with connection_module.translated():
         found = await extension.find(await target.database())
-    expected = f"{_dotted(extension.RECOMMENDED)} or later"
+    expected = f"{extension.dotted(extension.RECOMMENDED)} or later"
     if found is None:
         return check.failed("not in this database", expected, _INIT)
-    if _numbers(found.version) < extension.MINIMUM:
+    if found.too_old:
         return check.failed(f"{found.version}, which is too old", expected, _INIT)
     if found.warning:
         return check.warned(found.warning, expected, "ALTER EXTENSION vector UPDATE")
     return check.passed(found.version, expected)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def _dotted(numbers: tuple[int, ...]) -> str:
-    return ".".join(str(number) for number in numbers)
 
 
 @family.define("database.schema", needs=("database.reachable", "database.pgvector"))

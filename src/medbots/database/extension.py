@@ -27,12 +27,17 @@ class Extension:
     """Whether this run made it."""
 
     @property
+    def too_old(self) -> bool:
+        """Whether it lacks what searches use."""
+        return _numbers(self.version) < MINIMUM
+
+    @property
     def warning(self) -> str | None:
         """What is wrong with the version, where it works but should be replaced."""
         if _numbers(self.version) >= RECOMMENDED:
             return None
         return (
-            f"pgvector {self.version} is older than {_dotted(RECOMMENDED)}: a VACUUM can corrupt "
+            f"pgvector {self.version} is older than {dotted(RECOMMENDED)}: a VACUUM can corrupt "
             f"its HNSW index; install a newer one, then: ALTER EXTENSION {NAME} UPDATE"
         )
 
@@ -61,9 +66,9 @@ async def ensure(connection: connection_module.Connection) -> Extension:
         if made is None:  # pragma: no cover
             raise errors.DatabaseError("CREATE EXTENSION vector made nothing")
         found = Extension(made.version, made.schema, created=True)
-    if _numbers(found.version) < MINIMUM:
+    if found.too_old:
         raise errors.DatabaseError(
-            f"pgvector {found.version} is too old: {_dotted(MINIMUM)} or later is needed",
+            f"pgvector {found.version} is too old: {dotted(MINIMUM)} or later is needed",
             hint=await _update_cure(connection),
         )
     # Its types and operators are found wherever they were installed.
@@ -133,5 +138,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def _dotted(numbers: tuple[int, ...]) -> str:
+def dotted(numbers: tuple[int, ...]) -> str:
+    """Return a version as people write it."""
     return ".".join(str(number) for number in numbers)
