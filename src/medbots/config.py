@@ -144,7 +144,10 @@ class _Resolution:
         for setting in VARIABLES:
             for level in self._candidates(setting):
                 if setting in level.values:
-                    self._text[setting] = level.values[setting]
+                    text = level.values[setting]
+                    # Files and pipelines end values with a newline; a password may hold spaces.
+                    kept = text.rstrip("\r\n") if setting == "password" else text.strip()
+                    self._text[setting] = kept
                     self._origins[setting] = level.origin(setting)
                     break
 
@@ -183,7 +186,7 @@ class _Resolution:
             password=self._secret("password"),
             client_id=self._text.get("client_id"),
             client_secret=self._secret("client_secret"),
-            access_token=self._secret("access_token"),
+            access_token=self._token("access_token"),
             project=self._text.get("project"),
             database_url=self._secret("database_url"),
             bot_database_url=self._secret("bot_database_url"),
@@ -208,6 +211,12 @@ class _Resolution:
     def _secret(self, setting: str) -> secret.Secret | None:
         text = self._text.get(setting)
         return None if text is None else secret.Secret(text)
+
+    def _token(self, setting: str) -> secret.Secret | None:
+        text = self._text.get(setting, "")
+        if not all("!" <= character <= "~" for character in text):
+            self._refuse(setting, "a token has neither spaces nor characters beyond ASCII")
+        return self._secret(setting)
 
     def _flag(self, setting: str) -> bool:
         text = self._text[setting].lower()

@@ -155,6 +155,30 @@ def test_allow_http_words(text: str, *, allowed: bool) -> None:
     assert resolve({"MEDBOTS_ALLOW_HTTP": text}).allow_http is allowed
 
 
+def test_newlines_of_files_are_no_part_of_a_value() -> None:
+    """A secret that a pipeline reads from a file ends with a newline; a password keeps spaces."""
+    environ = {
+        "MEDPLUM_ACCESS_TOKEN": "abc\n",
+        "MEDPLUM_CLIENT_SECRET": " xyz\r\n",
+        "MEDPLUM_PASSWORD": " pass word \n",
+        "MEDPLUM_PROJECT": "My Clinic\n",
+    }
+    settings = resolve(environ)
+    assert settings.access_token == secret.Secret("abc")
+    assert settings.project == "My Clinic"
+    rest = resolve({name: environ[name] for name in environ if name != "MEDPLUM_ACCESS_TOKEN"})
+    assert rest.client_secret == secret.Secret("xyz")
+    assert rest.password == secret.Secret(" pass word ")
+
+
+@pytest.mark.parametrize("token", ["two words", "new\nline", "schlüssel"])
+def test_access_token_that_cannot_be_sent(token: str) -> None:
+    """What fits in no header is refused, and not shown."""
+    with pytest.raises(errors.UsageError, match="access_token") as caught:
+        resolve({"MEDPLUM_ACCESS_TOKEN": token})
+    assert token not in caught.value.message
+
+
 def test_every_problem_is_told_at_once() -> None:
     """Three bad values are three lines, each with its origin."""
     with pytest.raises(errors.UsageError) as caught:

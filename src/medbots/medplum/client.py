@@ -163,7 +163,7 @@ class Client:
         """Yield every resource that a search finds, page after page."""
         url = f"{FHIR}{resource_type}?{urlencode({'_count': 1000, **(params or {})}, doseq=True)}"
         while url:
-            page = await self.get(url)
+            page = _object(await self.get(url), url)
             for entry in page.get("entry") or ():
                 if "resource" in entry:
                     yield entry["resource"]
@@ -178,7 +178,7 @@ class Client:
             content=content,
             time_limit=_UPLOAD_LIMIT,
         )
-        return str(self._document(answer)["id"])
+        return str(_object(self._document(answer), answer.request, "id")["id"])
 
     async def read_binary(self, binary_id: str) -> bytes:
         """Return the bytes of a Binary."""
@@ -256,6 +256,14 @@ class Client:
         if outcome.is_error(document):
             raise outcome.error(answer.status, document, answer.request)
         return document
+
+
+def _object(document: Any, request: str, *members: str) -> dict[str, Any]:
+    """Return an answer that must be a JSON object with these members."""
+    if isinstance(document, dict) and document.keys() >= set(members):
+        return document
+    path = request.partition("?")[0]
+    raise errors.ServerError(f"{path}: the server answered with something unexpected")
 
 
 def _next(page: Mapping[str, Any], after: str) -> str:

@@ -24,6 +24,8 @@ CONNECT_LIMIT = 10.0
 """Seconds to reach the server."""
 TIME_LIMIT = 60.0
 """Seconds for one request and its answer, unless the caller says more."""
+_PATIENCE = 20.0
+"""Seconds since the first attempt, after which a connection that broke is not tried again."""
 
 _LOGIN = ("auth/", "oauth2/")
 
@@ -71,15 +73,21 @@ class Http:
         self._server = f"{base_url} ({origin})"
         self._policy = policy or retry.Policy()
         self._sleep = sleep
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            transport=transport,
-            verify=_trust(base_url),
-            # A proxy of the environment must not see what stays on this machine.
-            trust_env=not urls.is_loopback(base_url),
-            follow_redirects=False,
-            headers={"User-Agent": f"medbots/{medbots.__version__}"},
-        )
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=base_url,
+                transport=transport,
+                verify=_trust(base_url),
+                # A proxy of the environment must not see what stays on this machine.
+                trust_env=not urls.is_loopback(base_url),
+                follow_redirects=False,
+                headers={"User-Agent": f"medbots/{medbots.__version__}"},
+            )
+        except (OSError, ImportError, ValueError, httpx.InvalidURL) as exc:
+            raise errors.UsageError(
+                f"{self._server} cannot be called from this environment: {exc}",
+                hint="check the URL, and SSL_CERT_FILE, HTTPS_PROXY and ALL_PROXY if they are set",
+            ) from exc
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()
@@ -129,7 +137,7 @@ class Http:
         )
         safely = "GET" if read_only else method
         name = f"{method} {path.partition('?')[0]}"
-        attempt = 0
+        attempt, start = 0, time.monotonic()
         while True:
             attempt += 1
             try:
@@ -137,7 +145,8 @@ class Http:
                 if not (any_type and answer.ok):
                     self._expect_medplum(answer)
             except httpx.TransportError as exc:
-                pause = self._policy.pause(attempt) if _may_repeat(safely, exc) else None
+                patient = time.monotonic() - start < _PATIENCE and _may_repeat(safely, exc)
+                pause = self._policy.pause(attempt) if patient else None
                 if pause is None:
                     raise self._unreachable(exc, name, time_limit) from exc
             else:

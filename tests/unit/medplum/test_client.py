@@ -237,6 +237,16 @@ async def test_search_that_never_ends() -> None:
         _ = [one async for one in connected(server).search("Bot")]
 
 
+@pytest.mark.parametrize("answer", [[], "x", 7])
+async def test_answer_of_another_shape(answer: Any) -> None:
+    """JSON that is no object where one must be is an error, not a crash."""
+    one = connected(Server(good(answer)))
+    with pytest.raises(errors.ServerError, match="fhir/R4/Bot: the server answered"):
+        _ = [found async for found in one.search("Bot")]
+    with pytest.raises(errors.ServerError, match="Binary: the server answered"):
+        await one.upload(b"", "x.js", "text/javascript")
+
+
 async def test_batch() -> None:
     """One request carries all entries; results stand in their order and fail one by one."""
     server = Server(

@@ -227,6 +227,33 @@ async def test_time_limit_holds_for_the_whole_answer() -> None:
         await connection.send("GET", "x", time_limit=0.05)
 
 
+async def test_server_that_hangs_is_not_asked_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a long wait for nothing, not even a read is tried again."""
+    monkeypatch.setattr(http, "_PATIENCE", 0.0)
+    line = Line(httpx.ReadTimeout("x"))
+    with pytest.raises(errors.UnreachableError):
+        await line.http().send("GET", "auth/me")
+    assert len(line.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("base_url", "variable", "value"),
+    [
+        ("https://m.example.com/", "SSL_CERT_FILE", "/no/such/file.pem"),
+        ("https://m.example.com/", "HTTPS_PROXY", "socks9://proxy.example.com"),
+        ("https://\u2260.example.com/", "UNUSED", "x"),
+    ],
+)
+def test_environment_that_cannot_work(
+    base_url: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate file, proxy or host name that cannot be is a mistake to mend, not a crash."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(errors.UsageError, match="cannot be called from this environment") as caught:
+        http.Http(base_url)
+    assert "SSL_CERT_FILE" in (caught.value.hint or "")
+
+
 async def test_narration_tells_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     """Method, path, status and time are narrated; queries, headers and bodies are not."""
     caplog.set_level(logging.DEBUG, "medbots")
