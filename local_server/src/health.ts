@@ -1,6 +1,5 @@
 /** What can be asked without logging in. */
-import { MEDPLUM_VERSION } from '@medplum/core';
-import { SERVER_NAME, sendJson, sendStatus, sendText } from './http/reply.ts';
+import { SERVER_NAME, STANDS_IN_FOR, sendJson, sendStatus, sendText } from './http/reply.ts';
 import type { Routes } from './http/routes.ts';
 
 export function addHealthRoutes(routes: Routes): void {
@@ -11,7 +10,7 @@ export function addHealthRoutes(routes: Routes): void {
       sendJson(x, 200, {
         ok: true,
         server: SERVER_NAME,
-        version: MEDPLUM_VERSION,
+        version: STANDS_IN_FOR,
         platform: process.platform,
         runtime: process.version,
         // Neither is used here. They are named because clients look for them.

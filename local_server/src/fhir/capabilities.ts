@@ -1,8 +1,8 @@
 /** The CapabilityStatement. Its software name says that this is not Medplum. */
-import { getAllDataTypes, getSearchParameters, isResourceType, MEDPLUM_VERSION } from '@medplum/core';
+import { getAllDataTypes, getSearchParameters, isResourceType } from '@medplum/core';
 import type { CapabilityStatement, CapabilityStatementRestResource, ResourceType } from '@medplum/fhirtypes';
 import type { App } from '../app.ts';
-import { SERVER_NAME } from '../http/reply.ts';
+import { SERVER_NAME, STANDS_IN_FOR } from '../http/reply.ts';
 import { searchableTypes } from './definitions.ts';
 
 let kept: { baseUrl: string; statement: CapabilityStatement } | undefined;
@@ -20,14 +20,14 @@ function build(baseUrl: string): CapabilityStatement {
     resourceType: 'CapabilityStatement',
     id: 'medbots-local-server',
     url: `${url}metadata`,
-    version: MEDPLUM_VERSION,
+    version: STANDS_IN_FOR,
     name: 'MedbotsLocalServer',
     title: SERVER_NAME,
     status: 'active',
     date: new Date().toISOString(),
     description: 'A stand-in for a Medplum server on one machine, made of Medplum’s own packages.',
     kind: 'instance',
-    software: { name: SERVER_NAME, version: MEDPLUM_VERSION },
+    software: { name: SERVER_NAME, version: STANDS_IN_FOR },
     implementation: { description: SERVER_NAME, url },
     fhirVersion: '4.0.1',
     format: ['json'],

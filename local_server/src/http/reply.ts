@@ -11,6 +11,9 @@ import { rateLimitHeader } from './rateLimits.ts';
 /** Says in every answer what answers. */
 export const SERVER_NAME = 'medbots local server, not Medplum';
 
+/** The release of Medplum whose behaviour this server has, whatever the release of the packages in it. */
+export const STANDS_IN_FOR = '5.1.3';
+
 const STANDARD_HEADERS: Record<string, string> = {
   'Cache-Control': 'no-store, no-cache, must-revalidate',
   Pragma: 'no-cache',
