@@ -277,3 +277,13 @@ def test_state_dir(tmp_path: Path) -> None:
     assert config.state_dir({"MEDBOTS_STATE_DIR": " "}).name == "medbots"
     assert config.state_dir({"MEDBOTS_STATE_DIR": "~/x"}) == Path.home() / "x"
     assert config.state_dir({"MEDBOTS_STATE_DIR": "x"}).is_absolute()
+
+
+def test_reference_lists_every_variable() -> None:
+    """The page about settings names each variable, and its default as it is."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for setting, variable in config.VARIABLES.items():
+        row = next(line for line in rows if f"`{variable}`" in line.split("|")[1])
+        if setting in config.DEFAULTS:
+            assert row.split("|")[2].strip() == f"`{config.DEFAULTS[setting]}`"
