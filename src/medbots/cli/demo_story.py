@@ -125,7 +125,8 @@ async def _change(opts: options.Options, request: changes.Request) -> str:
     if report.plan is None:
         raise AssertionError("a run without an error has a plan")
     counted = [f"{action} {n}" for action, n in report.plan.summary.items() if n]
-    return f"{', '.join(counted)}; {report.requests} requests"
+    requests = f"{report.requests} request{'' if report.requests == 1 else 's'}"
+    return f"{', '.join(counted)}; {requests}"
 
 
 async def _verify(opts: options.Options) -> str:
@@ -215,14 +216,15 @@ async def _arrive(
 async def _search(client: Client, bot_id: str, story: Story) -> None:
     """Ask three questions: about everything, about notes, and about one patient."""
     first = await _ask(client, bot_id, {"query": "type 2 diabetes with high hemoglobin A1c"})
-    notes = {"query": "shortness of breath, low oxygen", "resourceTypes": ["DocumentReference"]}
+    notes = {"query": "patient with fever and cough", "resourceTypes": ["DocumentReference"]}
     second = await _ask(client, bot_id, notes)
     story.searches += [first, second]
     found = [*first.results, *second.results]
     if not found:
         raise errors.CheckFailedError("two searches over the sample found nothing")
     patient = found[0]["patientId"]
-    one = {"query": "blood pressure medication", "patientId": patient}
+    # Within one patient everything counts, the nearest first: a low threshold.
+    one = {"query": "laboratory results", "patientId": patient, "minSimilarity": 0.3}
     story.searches.append(await _ask(client, bot_id, one))
 
 

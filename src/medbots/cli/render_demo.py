@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ def ended(opts: options.Options, story: Story, *, keep: bool) -> None:
         render.line()
         render.line(_question(search))
         for hit in search.results:
-            render.line(f"  {hit['similarity']:.2f}  {hit['resourceType']:<19} {_snippet(hit)}")
+            render.line(f"  {hit['similarity']:.2f}  {hit['resourceType']:<19}  {_snippet(hit)}")
         if not search.results:
             render.line("  nothing comes near enough")
     render.line()
@@ -114,7 +115,11 @@ def _question(search: Search) -> str:
 
 
 def _snippet(hit: Mapping[str, Any]) -> str:
+    """Return the beginning of what was found, with its date instead of the chunk's heading."""
     text = " ".join(str(hit.get("matchedText", "")).split())
+    heading = re.match(r"\[[^|\]]+\| ([\d-]+) \|[^\]]+\] ", text)
+    if heading:
+        text = f"{heading[1]}  {text[heading.end() :]}"
     return text if len(text) <= _SNIPPET else f"{text[: _SNIPPET - 1]}…"
 
 

@@ -71,14 +71,14 @@ class DatabaseService:
             self._starting = None
         return self._server.stop()
 
-    def remove(self) -> None:
-        """Stop the server and delete its data, wherever they lie."""
-        self._server.remove()
+    def places(self) -> list[Path]:
+        """Return the folder of the database files, where the server's account needs another."""
+        data = self._server.data
+        return [] if data.is_relative_to(self._server.folder) else [data.parent]
 
-    @property
-    def data(self) -> Path:
-        """The folder of the database files."""
-        return self._server.data
+    def remove(self) -> None:
+        """Delete the database files, wherever they lie."""
+        self._server.remove()
 
     def _say(self, note: str) -> None:
         self.notes.append(note)

@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 
 from medbots import errors, secret
+from medbots.local import ports
 from medbots.local import postgres_install as install
 from medbots.local import postgres_process as process
 
@@ -91,9 +92,7 @@ class EmbeddedPostgres:
         """Return where the superuser connects to a database of this server."""
         port = self.port
         password = urllib.parse.quote(self._password(), safe="")
-        return secret.Secret(
-            f"postgresql://{SUPERUSER}:{password}@{process.HOST}:{port}/{database}"
-        )
+        return secret.Secret(f"postgresql://{SUPERUSER}:{password}@{ports.HOST}:{port}/{database}")
 
     def start(self, timeout: float = 120) -> None:
         """Start the server, making its files first if need be; a running one is left alone.
@@ -187,7 +186,7 @@ class EmbeddedPostgres:
 
     def _choose_port(self) -> int:
         if self._wanted_port is not None:
-            if not process.port_is_free(self._wanted_port):
+            if not ports.is_free(self._wanted_port):
                 raise errors.LocalStackError(
                     f"port {self._wanted_port} is taken by another program",
                     hint="stop that program, or leave the port out: a free one is found",
@@ -195,10 +194,10 @@ class EmbeddedPostgres:
             return self._wanted_port
         remembered = self._remembered_port()
         if remembered is None:
-            return process.free_port()
-        if process.port_is_free(remembered):
+            return ports.any_free()
+        if ports.is_free(remembered):
             return remembered
-        port = process.free_port()
+        port = ports.any_free()
         self._say(f"port {remembered} is taken by another program: Postgres listens on {port} now")
         return port
 

@@ -56,7 +56,8 @@ class Account:
 
 def account() -> Account:
     """Return the account to run Postgres as: the user's own, or `nobody` when that is root."""
-    return Account(UNPRIVILEGED if os.geteuid() == 0 else None)
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return Account(UNPRIVILEGED if root else None)
 
 
 def packaged() -> Path:

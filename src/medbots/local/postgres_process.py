@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medbots import errors
+from medbots.local import ports
 from medbots.local import postgres_install as install
 
 _POLL_SECONDS = 0.02
 _LOG_LIMIT = 10 * 1024 * 1024
-HOST = "127.0.0.1"
 
 SETTINGS: Mapping[str, str] = {
-    "listen_addresses": HOST,
+    "listen_addresses": ports.HOST,
     "unix_socket_directories": "",
     # Upstream Medplum runs its Postgres so; what works here works there.
     "default_transaction_isolation": "repeatable read",
@@ -80,24 +79,6 @@ def alone(lock: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def port_is_free(port: int) -> bool:
-    """Return whether a server could listen on this port of the loopback interface."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nothing listens on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def spawn(

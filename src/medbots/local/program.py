@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,7 +24,8 @@ class Program:
 
     name: str
     url: str
-    argv: Sequence[str]
+    command: Callable[[], Sequence[str]]
+    """Finds the command line; called only to start, for stopping needs no installed program."""
     health: str
     """Path that answers 200 without a login."""
     log: Path
@@ -33,8 +34,9 @@ class Program:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     configuration: tuple[Path, str] | None = field(default=None, repr=False)
     """A file that the program reads when it starts, and its text."""
-    build: str = ""
+    build: Callable[[], str] = str
     """Tells one build of the program from another."""
+    notes: list[str] = field(default_factory=list)
     _log_start: int = 0
 
     def pid(self) -> int | None:
@@ -55,7 +57,7 @@ class Program:
         if self.configuration:
             files.write(*self.configuration)
         self._log_start = logs.size(self.log)
-        known = processes.spawn(self.argv, self.log, self.environ)
+        known = processes.spawn(self.command(), self.log, self.environ)
         entry = {"pid": known.pid, "started": known.started, "made": self._made()}
         try:
             files.write(self.record, json.dumps(entry) + "\n")
@@ -78,6 +80,13 @@ class Program:
             self.record.unlink(missing_ok=True)
         return ran
 
+    def places(self) -> list[Path]:
+        """Return nothing: all of its data lie with the stack's."""
+        return []
+
+    def remove(self) -> None:
+        """Delete nothing: all of its data lie with the stack's."""
+
     def _process(self) -> processes.Identity | None:
         recorded = self._recorded()
         pid, started = recorded.get("pid"), recorded.get("started")
@@ -95,7 +104,7 @@ class Program:
 
     def _made(self) -> str:
         variables = [f"{name}={value}" for name, value in sorted(self.environ.items())]
-        parts = [*self.argv, *variables, self.build, *map(str, self.configuration or ())]
+        parts = [*self.command(), *variables, self.build(), *map(str, self.configuration or ())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

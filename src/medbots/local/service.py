@@ -20,6 +20,8 @@ class Service(Protocol):
     url: str
     """Where it is reached; without a password."""
     log: Path
+    notes: list[str]
+    """What a user would want to know of the last start."""
 
     def pid(self) -> int | None:
         """Return the process id of the live service."""
@@ -47,6 +49,14 @@ class Service(Protocol):
 
     def stop(self) -> bool:
         """Stop it and keep its data; return whether it ran."""
+        ...
+
+    def places(self) -> list[Path]:
+        """Return the folders of its data that lie outside the stack's own folder."""
+        ...
+
+    def remove(self) -> None:
+        """Delete its data outside the stack's own folder; it must be stopped."""
         ...
 
 

@@ -55,22 +55,22 @@ class Layout:
 
 
 def services(layout: Layout, content: stackfile.Stackfile) -> dict[str, Service]:
-    """Return the services, in the order of starting.
-
-    Raises:
-        errors.LocalStackError: a part is not installed.
-    """
+    """Return the services, in the order of starting."""
     port = {name: content.ports[name].number for name in SERVICES}
-    database = DatabaseService(layout.data(POSTGRES), port[POSTGRES])
     return {
-        POSTGRES: database,
+        POSTGRES: DatabaseService(layout.data(POSTGRES), port[POSTGRES]),
         MODELS: _models(layout, content, port[MODELS]),
         MEDPLUM: _medplum(layout, content, port[MEDPLUM]),
     }
 
 
-def profile(content: stackfile.Stackfile, database: DatabaseService) -> dict[str, str]:
-    """Return the settings that reach this stack, by the names of their environment variables."""
+def profile(layout: Layout, content: stackfile.Stackfile) -> dict[str, str]:
+    """Return the settings that reach this stack, by the names of their environment variables.
+
+    Raises:
+        errors.LocalStackError: its database was never started.
+    """
+    database = DatabaseService(layout.data(POSTGRES), content.ports[POSTGRES].number)
     return {
         "MEDPLUM_BASE_URL": _base_url(content.ports[MEDPLUM].number),
         "MEDPLUM_EMAIL": content.credentials.owner_email,
@@ -116,33 +116,36 @@ def _models(layout: Layout, content: stackfile.Stackfile, port: int) -> program.
         "--embeddings": models.embeddings,
     }
     # -P: a module of the folder where medbots was called must not take the place of ours.
-    module = [sys.executable, "-P", "-m", "medbots.local.model_server"]
-    given = [part for option in options.items() for part in option]
+    argv = [sys.executable, "-P", "-m", "medbots.local.model_server"]
+    argv += [part for option in options.items() for part in option]
     return program.Program(
         MODELS,
         _router_url(port),
-        [*module, *given],
+        lambda: argv,
         "/health/liveliness",
         layout.log(MODELS),
         layout.record(MODELS),
         {"LLM_API_KEY": content.credentials.llm_api_key, **_import_path()},
-        build=medbots.__version__,
+        build=lambda: medbots.__version__,
     )
 
 
 def _medplum(layout: Layout, content: stackfile.Stackfile, port: int) -> program.Program:
-    server = assets.local_server()
-    made = server.stat()
     return program.Program(
         MEDPLUM,
         _base_url(port),
-        [str(node.find()), str(server), str(layout.configuration)],
+        lambda: [str(node.find()), str(assets.local_server()), str(layout.configuration)],
         "/healthcheck",
         layout.log(MEDPLUM),
         layout.record(MEDPLUM),
         configuration=(layout.configuration, _medplum_configuration(layout, content, port)),
-        build=f"{made.st_size}:{made.st_mtime_ns}",
+        build=_server_build,
     )
+
+
+def _server_build() -> str:
+    made = assets.local_server().stat()
+    return f"{made.st_size}:{made.st_mtime_ns}"
 
 
 def _medplum_configuration(layout: Layout, content: stackfile.Stackfile, port: int) -> str:

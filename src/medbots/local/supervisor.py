@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medbots import errors, files
-from medbots.local import database_service, logs, ports, service, stack, stackfile
+from medbots.local import allotment, logs, service, stack, stackfile
 
 _POLL_SECONDS = 0.03
 _PROGRESS_SECONDS = 5.0
@@ -84,7 +84,7 @@ class Supervisor:
                 with _uninterrupted():
                     self._stop(list(reversed(started)), tell)
                 raise
-            return self._profile(content, services)
+            return stack.profile(self.layout, content)
 
     def status(self) -> list[service.Status]:
         """Look at every service; an empty list where there is no stack."""
@@ -99,7 +99,7 @@ class Supervisor:
         content = self._content()
         if content is None:
             raise errors.LocalStackError("there is no local stack yet", hint="medbots local up")
-        return self._profile(content, stack.services(self.layout, content))
+        return stack.profile(self.layout, content)
 
     def logs(self) -> dict[str, Path]:
         """Return the log file of each service."""
@@ -115,20 +115,18 @@ class Supervisor:
     def size(self) -> int:
         """Return the bytes that `reset` would delete."""
         folders = [self.layout.root]
-        database = self._services().get(stack.POSTGRES)
-        if isinstance(database, database_service.DatabaseService):
-            folders.append(database.data)
+        for one in self._whatever_there_is().values():
+            folders += one.places()
         paths = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
         return sum(logs.size(path) for path in paths)
 
     def reset(self, tell: Tell) -> None:
         """Stop every service and delete everything of the stack: data, credentials, logs."""
         with self._alone():
-            services = self._services()
+            services = self._whatever_there_is()
             self._stop(list(reversed(services.values())), tell)
             for one in services.values():
-                if isinstance(one, database_service.DatabaseService):
-                    one.remove()
+                one.remove()
             with files.translated(self.layout.root):
                 shutil.rmtree(self.layout.root)
 
@@ -140,49 +138,17 @@ class Supervisor:
             wish.dimension or known.models.dimension,
             wish.alias or known.models.alias,
         )
-        chosen = self._choose_ports(known, wish.ports or {}, tell)
-        content = replace(known, ports=chosen, models=models)
+        ours = self._ports_in_use(known)
+        chosen = allotment.ports_for(
+            stack.SERVICES, known.ports, wish.ports or {}, self._preferred, ours
+        )
+        for moved in chosen.moved:
+            tell(Event(moved.service, "note", moved.told))
+        content = replace(known, ports=chosen.ports, models=models)
         if content != known:
             self._stop_moved(known, content, tell)
             stackfile.save(self.layout.stackfile, content)
         return content
-
-    def _choose_ports(
-        self, known: stackfile.Stackfile, wanted: Mapping[str, int], tell: Tell
-    ) -> dict[str, stackfile.Port]:
-        ours = self._ports_in_use(known)
-        chosen: dict[str, stackfile.Port] = {}
-        for name in stack.SERVICES:
-            before = known.ports.get(name)
-            taken = {port.number for port in chosen.values()} | set(wanted.values())
-            if name in wanted:
-                port = stackfile.Port(wanted[name], given=True)
-                self._require_free(name, port.number, ours)
-            elif before and (before.number in ours or ports.is_free(before.number)):
-                port = before
-            elif before and before.given:
-                self._require_free(name, before.number, ours)
-                port = before
-            else:
-                port = self._find_port(name, taken)
-                if before:
-                    moved = f"port {before.number} is taken{_by(before.number)}: {port.number} now"
-                    tell(Event(name, "note", f"{moved}; run db init and deploy again"))
-            chosen[name] = port
-        return chosen
-
-    def _find_port(self, name: str, taken: set[int]) -> stackfile.Port:
-        usual = self._preferred.get(name)
-        if usual is not None and usual not in taken and ports.is_free(usual):
-            return stackfile.Port(usual)
-        return stackfile.Port(ports.any_free(taken))
-
-    def _require_free(self, name: str, port: int, ours: set[int]) -> None:
-        if port not in ours and not ports.is_free(port):
-            raise errors.LocalStackError(
-                f"port {port}, wanted for {name}, is taken{_by(port)}",
-                hint=f"medbots local up --{name}-port PORT",
-            )
 
     def _ports_in_use(self, known: stackfile.Stackfile) -> set[int]:
         if set(known.ports) != set(stack.SERVICES):
@@ -228,7 +194,7 @@ class Supervisor:
             for one in [each for each in waiting if each.is_ready()]:
                 waiting.remove(one)
                 tell(Event(one.name, "healthy", one.url, time.monotonic() - began))
-                for note in getattr(one, "notes", ()):
+                for note in one.notes:
                     tell(Event(one.name, "note", note))
             now = time.monotonic()
             if waiting and now > deadline:
@@ -263,13 +229,13 @@ class Supervisor:
         content = self._content()
         return stack.services(self.layout, content) if content else {}
 
-    def _profile(
-        self, content: stackfile.Stackfile, services: Mapping[str, service.Service]
-    ) -> dict[str, str]:
-        database = services[stack.POSTGRES]
-        if not isinstance(database, database_service.DatabaseService):
-            raise TypeError(database)
-        return stack.profile(content, database)
+    def _whatever_there_is(self) -> dict[str, service.Service]:
+        """Return the services of a stack whose file may be broken: their processes are known."""
+        try:
+            return self._services()
+        except errors.LocalStackError:
+            unknown = {name: stackfile.Port(0) for name in stack.SERVICES}
+            return stack.services(self.layout, stackfile.Stackfile(ports=unknown))
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -289,11 +255,6 @@ class Supervisor:
             yield
         finally:
             os.close(handle)
-
-
-def _by(port: int) -> str:
-    who = ports.holder(port)
-    return f" by {who}" if who else ""
 
 
 def _late(one: service.Service, seconds: float) -> errors.LocalStackError:

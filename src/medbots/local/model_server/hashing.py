@@ -22,17 +22,23 @@ _COMMON = 0.4
 """Share of the squared length that every vector has in common. Embedding models that were trained
 lie in such a cone too; thresholds of similarity are chosen for them."""
 _PAIR_WEIGHT = 0.5
-_GRAM_WEIGHT = 0.6
+_GRAM_WEIGHT = 0.7
 """Length of all n-grams of one word together, where the word itself has 1."""
 _GRAM_LENGTHS = (3, 4, 5)
-_STOP_WEIGHT = 0.15
-_STOP_WORDS = frozenset(
+_NUMBER_WEIGHT = 0.2
+_FRAME_WEIGHT = 0.1
+_FRAME = frozenset(
     re.findall(
         r"\w+",
         "a an and are as at be but by for from has have he her his in is it its no not of on or"
-        " she that the their there this to was were which who with patient",
+        " she that the their there this to was were which who with"
+        # What stands in nearly every record, and tells none from another.
+        " patient status final active confirmed clinical verification category date value unit"
+        " interpretation reference range loinc snomed rxnorm icd cm code result record onset taken"
+        " problem list item laboratory document description section search_query search_document",
     )
 )
+"""Words that carry little: they hold a text together."""
 
 Feature = tuple[int, float]
 """A 32-bit hash and a weight whose sign comes from the hash."""
@@ -49,7 +55,7 @@ def embed(text: str, dimension: int) -> list[float]:
     vector = [0.0] * dimension
     hashed = dimension - 1
     for word, count in Counter(words).items():
-        weight = (1 + math.log(count)) * (_STOP_WEIGHT if word in _STOP_WORDS else 1.0)
+        weight = _weight(word) * (1 + math.log(count))
         for code, value in _word_features(word):
             vector[code % hashed] += weight * value
     for pair in _pairs(words):
@@ -91,8 +97,14 @@ def _grams(word: str) -> Iterator[str]:
             yield marked[start : start + length]
 
 
+def _weight(word: str) -> float:
+    if word in _FRAME:
+        return _FRAME_WEIGHT
+    return _NUMBER_WEIGHT if word[0].isdigit() else 1.0
+
+
 def _pairs(words: Sequence[str]) -> Iterator[str]:
-    meant = [word for word in words if word not in _STOP_WORDS]
+    meant = [word for word in words if word not in _FRAME and not word[0].isdigit()]
     for one, other in itertools.pairwise(meant):
         yield f"p:{one} {other}"
 
