@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from medbots import errors, fields, model, plan, secret, state
+from medbots import errors, model, plan, secret, state
+from medbots.plan import fields
 
 
 @dataclass

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from medbots import errors, fields, model, plan, secret, state
+from medbots import errors, model, plan, secret, state
+from medbots.plan import fields
 from tests.support import specs
 
 PROJECT = state.Project(

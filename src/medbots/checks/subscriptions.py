@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from medbots import check, counterparts, model, plan, state
+from medbots import check, model, plan, state
 from medbots.checks import family as family_module
 from medbots.checks import target as target_module
+from medbots.plan import counterparts
 
 _SYNC = "medbots subscriptions sync"
 

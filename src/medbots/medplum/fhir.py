@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medbots import fields, model, secret, state
+from medbots import model, secret, state
+from medbots.plan import fields
 
 Json = dict[str, Any]
 
