@@ -24,6 +24,47 @@ def test_ids_are_unique_and_dotted() -> None:
         assert all(one.pattern.startswith(f"{family.name}.") for one in family.definitions)
 
 
+PATTERNS = [
+    "medplum.reachable",
+    "medplum.version",
+    "login.valid",
+    "login.rights",
+    "login.policies",
+    "bots.<key>.exists",
+    "bots.<key>.digest",
+    "bots.<key>.code",
+    "bots.<key>.runtime",
+    "bots.<key>.identity",
+    "bots.<key>.timeout",
+    "bots.<key>.membership",
+    "bots.<key>.policy",
+    "bots.<key>.secrets",
+    "database.reachable",
+    "database.pgvector",
+    "database.schema",
+    "database.role",
+    "devices.<alias>",
+    "router.reachable",
+    "router.models",
+    "embeddings.contract",
+    "embeddings.index",
+    "project.feature.<feature>",
+    "subscriptions.<key>.exists",
+    "subscriptions.<key>.active",
+    "subscriptions.<key>.criteria",
+    "subscriptions.<key>.endpoint",
+    "subscriptions.<key>.interaction",
+    "fire.<key>",
+]
+"""Pipelines name these in --only and --skip: a release may add to them, and takes none away."""
+
+
+def test_ids_are_stable() -> None:
+    """Every id that was ever released is still there."""
+    found = [one.pattern for family in catalogue.families() for one in family.definitions]
+    assert set(PATTERNS) <= set(found)
+
+
 def test_prerequisites_exist_and_come_first() -> None:
     """Every prerequisite is a check of the same run that stands before the one that needs it."""
     seen: set[str] = set()
