@@ -13,6 +13,7 @@ from tests.live.medplum import Session
 from tests.live.projects import Clinic
 from tests.live.scratch import Scratch
 from tests.live.target import Target
+from tests.live.watch import Watch
 
 HERE = Path(__file__).parent
 NO_SUPER_ADMIN = "needs a super admin: set MEDPLUM_SUPER_EMAIL and MEDPLUM_SUPER_PASSWORD"
@@ -126,6 +127,12 @@ def bots(clinic: Clinic, made: Scratch) -> Scratch:
     if "bots" not in clinic.features:
         pytest.skip(NO_BOTS)
     return made
+
+
+@pytest.fixture
+def watch(bots: Scratch) -> Watch:
+    """Subscriptions of one bot, in a project where bots run."""
+    return Watch(bots)
 
 
 @pytest.fixture
