@@ -23,7 +23,17 @@ const CONCURRENCY = 20;
 const DEFAULT_RETRIES = 4;
 const FIRST_RETRY_MS = 1000;
 const MAX_ATTEMPTS_URL = 'https://medplum.com/fhir/StructureDefinition/subscription-max-attempts';
+const INTERACTION_URL = 'https://medplum.com/fhir/StructureDefinition/subscription-supported-interaction';
 const PRE_COMMIT_URL = 'https://medplum.com/fhir/StructureDefinition/pre-commit-bot';
+
+/**
+ * Of several supported-interaction extensions the first alone counts, as in the release that this server
+ * stands in for; the matcher of @medplum/core has since learnt to take any of them.
+ */
+function honours(subscription: Subscription, interaction: BackgroundJobInteraction): boolean {
+  const first = getExtension(subscription, INTERACTION_URL);
+  return !first || first.valueCode === interaction;
+}
 
 export class SubscriptionQueue {
   private readonly waiting: Job[] = [];
@@ -62,12 +72,14 @@ export class SubscriptionQueue {
       }
       let matches = false;
       try {
-        matches = await resourceMatchesSubscriptionCriteria({
-          resource,
-          subscription,
-          context,
-          getPreviousResource: async () => previous,
-        });
+        matches =
+          honours(subscription, interaction) &&
+          (await resourceMatchesSubscriptionCriteria({
+            resource,
+            subscription,
+            context,
+            getPreviousResource: async () => previous,
+          }));
       } catch (err) {
         app.log.debug('Subscription criteria failed', { subscription: subscription.id, error: (err as Error).message });
       }
