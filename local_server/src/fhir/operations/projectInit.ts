@@ -1,6 +1,6 @@
 /** Project/$init: a project with its default client and, where there is an owner, a project admin. */
 import type { WithId } from '@medplum/core';
-import { badRequest, createReference, created, forbidden, OperationOutcomeError } from '@medplum/core';
+import { badRequest, createReference, created, OperationOutcomeError } from '@medplum/core';
 import type { FhirRequest, FhirResponse } from '@medplum/fhir-router';
 import type { ClientApplication, Practitioner, Project, ProjectMembership, Reference, User } from '@medplum/fhirtypes';
 import type { App } from '../../app.ts';
@@ -107,11 +107,4 @@ export async function createProfile(
     name: [{ given: [firstName], family: lastName }],
     telecom: email ? [{ system: 'email', use: 'work', value: email }] : undefined,
   });
-}
-
-/** @throws OperationOutcomeError 403 */
-export function requireAdmin(x: Exchange): void {
-  if (!x.authenticated().membership.admin) {
-    throw new OperationOutcomeError(forbidden);
-  }
 }
