@@ -24,9 +24,33 @@ SIZE_LIMIT = 400_000
 DEPLOY_LIMIT = 1_000_000
 """Bytes of JSON that the server's `$deploy` takes; medbots itself uploads a Binary."""
 
+RULES = {
+    "console": "Only `console.log` exists; any other method fails the run.",
+    "deploy-size": "Warning: too large for the server's own `$deploy` (1 MB of JSON).",
+    "dynamic-import": "`import()` fails in the server's vm context.",
+    "esm": "The server runs CommonJS: `import`, `export` and `import.meta` are syntax errors.",
+    "handler": "The code sets no function `exports.handler`; `module.exports = …` hides it.",
+    "last-statement": "Without a final `;` the server's own code calls the last value.",
+    "load": "The code throws, or takes too long, while the server loads it.",
+    "missing-global": "A global that Node has and the server lacks, such as `setTimeout`.",
+    "not-linted": "Warning: the source was changed, and there is no Node to judge it.",
+    "pool": "A connection pool a run leaks connections; use one `Client`.",
+    "process": "`process` is the server's own, and later releases have none.",
+    "require": "`require` of a module that the server lacks; a warning where the name is computed.",
+    "size": f"More than {SIZE_LIMIT:,} bytes of code, which every run compiles.",
+    "syntax": "The server cannot read it, for instance TypeScript in a `.js` file.",
+    "time-limit": "An awaited call that can wait for ever: `fetch` without `signal`, `pg` without "
+    "`query_timeout` and `connectionTimeoutMillis`, `axios` without `timeout` or `signal`, "
+    "`ioredis` without `commandTimeout` and `connectTimeout`.",
+    "top-level-await": "`await` outside a function is a syntax error in CommonJS.",
+}
+"""What each rule refuses, for its page in the reference."""
+
 _SECONDS = 30.0
 _LOAD_MILLISECONDS = 5_000
 _SCRIPTS = Path(__file__).with_name("javascript")
+_NEEDED_BY_NODE = ("SYSTEMROOT",)
+"""All of the environment that a bundle's code gets to see while it is loaded: Windows needs it."""
 _ALLOW = re.compile(r"//\s*medbots-allow\s+([\w-]+):\s*\S")
 
 
@@ -152,7 +176,8 @@ def _with_node(
     if any(one.rule in ("syntax", "esm", "top-level-await", "last-statement") for one in found):
         return found
     given["milliseconds"] = _LOAD_MILLISECONDS
-    loaded = _answer(node, _SCRIPTS / "load.mjs", given, {})
+    needed = {name: environ[name] for name in _NEEDED_BY_NODE if name in environ}
+    loaded = _answer(node, _SCRIPTS / "load.mjs", given, needed)
     return [*found, _from_answer(bundle, {"severity": "error", **loaded})] if loaded else found
 
 

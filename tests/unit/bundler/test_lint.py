@@ -288,3 +288,9 @@ def test_findings_are_remembered_for_this_lint_only(monkeypatch: pytest.MonkeyPa
     assert linting.from_record(record) == findings
     monkeypatch.setattr(linting, "SIZE_LIMIT", 1)
     assert linting.from_record(record) is None
+
+
+def test_every_rule_has_its_line_in_the_reference() -> None:
+    """The rules that the reference explains are those that have a case here, none more or less."""
+    cases = {*REFUSED.values(), *(rule for told in WHOLE.values() for rule, _ in told)}
+    assert cases | {"size", "deploy-size", "not-linted"} == set(linting.RULES)
