@@ -61,6 +61,22 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
     );
   });
 
+  test('so it is where the server prefers generic plans, which cannot prove the predicate', async () => {
+    const scans = async () => {
+      await bot.query('SELECT pg_stat_force_next_flush()');
+      const found = await database.admin.query(
+        "SELECT idx_scan::int AS scans FROM pg_stat_user_indexes WHERE indexrelname = 'clinical_embeddings_embedding_idx'"
+      );
+      return (found.rows[0] as { scans: number }).scans;
+    };
+    await bot.query("SET plan_cache_mode = 'force_generic_plan'");
+    const before = await scans();
+    await inSearch(query('search_project'), [...values, 120]);
+    await bot.query('RESET plan_cache_mode');
+    // EXPLAIN makes a custom plan of its own: only a real search shows which plan it had.
+    await expect.poll(scans).toBe(before + 1);
+  });
+
   test('so it is with a common type', async () => {
     const filtered: unknown[] = [...values, 120];
     filtered[3] = ['Observation'];
