@@ -57,6 +57,7 @@ its matcher of subscriptions cannot evaluate, or evaluates otherwise than it rea
 - modifiers other than `:missing`, `:not` and, on text, `:contains`;
 - a code system without `|` (`code=http://loinc.org`), which matches nothing: write
   `code=http://loinc.org|` for any code of it;
+- a code that a closed element never holds (`status=finishd`), or one with a system there;
 - a reference without its type (`patient=123`), or to a type that the element never names;
 - what is no date. Prefixes: {", ".join(criteria.PREFIXES)}.
 

@@ -136,7 +136,7 @@ def _comparison(code: str, modifier: str, value: str, parameter: fhir.Parameter)
         if part == "":
             yield f"{code}: an empty value between commas"
         elif parameter.kind == "token":
-            yield from _token(code, part)
+            yield from _token(code, part, parameter.codes)
         elif parameter.kind == "reference":
             yield from _reference(code, part, parameter.targets)
 
@@ -157,9 +157,15 @@ def _split(value: str) -> list[str]:
     return [part.replace("\\,", ",") for part in re.split(r"(?<!\\),", value)]
 
 
-def _token(code: str, value: str) -> Iterator[str]:
+def _token(code: str, value: str, codes: tuple[str, ...]) -> Iterator[str]:
     system, bar, rest = value.partition("|")
-    if "|" in rest:
+    plain = rest if bar else value
+    if codes and system and bar:
+        yield f"{code}: a plain code, which has no system; write {code}={rest or codes[0]}"
+    elif codes and plain.lower() not in {one.lower() for one in codes}:
+        known = f"one of {', '.join(codes)}"
+        yield f"{code}: is never {plain!r}, but {known}{shape.nearest(plain, codes)}"
+    elif "|" in rest:
         yield f"{code}: {value!r} has more than one `|`"
     elif bar and not system and not rest:
         yield f"{code}: `|` alone matches nothing"

@@ -19,6 +19,8 @@ class Parameter:
     """FHIR's search parameter type: token, reference, date, string, uri, number, quantity, …"""
     targets: tuple[str, ...] = ()
     """Types that a reference may name; empty: any."""
+    codes: tuple[str, ...] = ()
+    """All that a token over a plain code can be; empty: not known, or open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +46,8 @@ def resource_types() -> Mapping[str, ResourceType]:
 
 
 def _parameter(text: str) -> Parameter:
+    kind, equals, codes = text.partition("=")
+    if equals:
+        return Parameter(kind, codes=tuple(codes.split(",")))
     kind, _, targets = text.partition(":")
     return Parameter(kind, tuple(targets.split(",")) if targets else ())

@@ -51,6 +51,8 @@ FIRES = [
     (TASK, "Task?code=http://example.org/codes|"),
     (TASK, "Task?identifier=urn:uuid:1"),
     (TASK, "Task?status:not=completed"),
+    (TASK, "Task?status=Requested"),
+    (TASK, "Task?status=|requested"),
     (TASK, "Task?owner:missing=false"),
     (TASK, "Task?focus:missing=true"),
     (TASK, "Task?patient=Patient/123"),
@@ -64,6 +66,8 @@ FIRES = [
 """What we accept, with a resource that a reader expects to match."""
 
 SILENT = [
+    (TASK, "Task?status=requestd"),
+    (TASK, "Task?status=http://hl7.org/fhir/task-status|requested"),
     (TASK, "Foo"),
     (TASK, "Task?sttaus=requested"),
     (TASK, "Task?code=http://example.org/codes"),

@@ -56,6 +56,8 @@ def test_the_table_knows_r4_and_medplum() -> None:
     assert types["Task"].search["status"].kind == "token"
     assert types["Task"].search["patient"].targets == ("Patient",)
     assert types["Task"].search["focus"].targets == ()
+    assert {"draft", "requested", "ready"} < set(types["Task"].search["status"].codes)
+    assert types["Task"].search["code"].codes == ()
     assert {"value", "valueQuantity"} <= types["Observation"].elements
 
 
