@@ -17,7 +17,17 @@ const query = (name: string) =>
 describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABASE_URL)', () => {
   let database: TestDatabase;
   let bot: Client;
-  const values = [vectorBinary(embed('asthma wheeze', 768)), PROJECT, 'embedding-model/768/none', null, null, null, null, 2, 30];
+  const values = [
+    vectorBinary(embed('asthma wheeze', 768)),
+    PROJECT,
+    'embedding-model/768/none',
+    null,
+    null,
+    null,
+    null,
+    2,
+    30,
+  ];
 
   beforeAll(async () => {
     database = await TestDatabase.create();
@@ -100,7 +110,9 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
       `SELECT fhir_resource_id FROM clinical_embeddings ORDER BY (embedding <=> $1::vector::halfvec) + 0 LIMIT 10`,
       [values[0]]
     );
-    const nearest = new Set((await inSearch(query('search_project'), [...values, 120])).map((row) => row.fhir_resource_id));
+    const nearest = new Set(
+      (await inSearch(query('search_project'), [...values, 120])).map((row) => row.fhir_resource_id)
+    );
     const found = exact.rows.filter((row: { fhir_resource_id: string }) => nearest.has(row.fhir_resource_id));
     expect(found.length).toBeGreaterThanOrEqual(9);
   });

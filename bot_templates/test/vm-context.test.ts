@@ -40,7 +40,12 @@ describe.skipIf(WITHOUT_DATABASE).each(Object.keys(RELEASES) as (keyof typeof RE
     test('a record is embedded, found again, and removed', async () => {
       around.server.put<Patient>({ resourceType: 'Patient', id: PATIENT });
       const stored = around.server.put(condition('Asthma'));
-      const embedded = await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
+      const embedded = await runInServerContext(
+        embedding,
+        release,
+        around.server.url,
+        subscriptionEvent(stored, around.values)
+      );
       expect(embedded.returned).toMatchObject({ success: true, embeddingsCreated: 1 });
 
       const question = { query: 'Condition: Asthma', patientId: PATIENT, minSimilarity: 0 };
@@ -50,18 +55,31 @@ describe.skipIf(WITHOUT_DATABASE).each(Object.keys(RELEASES) as (keyof typeof RE
 
       around.server.remove(stored);
       const event = subscriptionEvent({ deletedResource: stored }, around.values);
-      expect((await runInServerContext(embedding, release, around.server.url, event)).returned).toMatchObject({ removed: true });
+      expect((await runInServerContext(embedding, release, around.server.url, event)).returned).toMatchObject({
+        removed: true,
+      });
       expect(await around.database.rows()).toEqual([]);
     });
 
     test('an attachment is read from its Binary, and a too large one is not', async () => {
       const attached = [
-        { contentType: 'text/html', url: `Binary/${around.server.putBinary('text/html', '<p>Heart &amp; lungs clear</p>')}` },
-        { contentType: 'text/plain', url: `Binary/${around.server.putBinary('text/plain', 'x'.repeat(6 * 1024 * 1024))}` },
+        {
+          contentType: 'text/html',
+          url: `Binary/${around.server.putBinary('text/html', '<p>Heart &amp; lungs clear</p>')}`,
+        },
+        {
+          contentType: 'text/plain',
+          url: `Binary/${around.server.putBinary('text/plain', 'x'.repeat(6 * 1024 * 1024))}`,
+        },
         { contentType: 'text/plain', url: 'http://169.254.169.254/latest/meta-data' },
       ];
       const stored = around.server.put(note('', { content: attached.map((attachment) => ({ attachment })) }));
-      const run = await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
+      const run = await runInServerContext(
+        embedding,
+        release,
+        around.server.url,
+        subscriptionEvent(stored, around.values)
+      );
       expect(run.returned).toMatchObject({
         success: true,
         skipped: [{ reason: 'it is larger than 5 MB' }, { reason: 'its URL is not on this server' }],
@@ -73,18 +91,34 @@ describe.skipIf(WITHOUT_DATABASE).each(Object.keys(RELEASES) as (keyof typeof RE
       ['slow', [silence], 'TIMEOUT'],
       ['down', [hangUp, hangUp], 'LLM_ROUTER_ERROR'],
       ['refusing', [status(401)], 'LLM_ROUTER_ERROR'],
-    ])('a router that is %s fails the run in time, and its words and the record\'s stay out of the log', async (_name, faults, code) => {
-      around.router.faults = faults;
-      const stored = around.server.put(condition('Confidential finding'));
-      const run = await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
-      expect(run.thrown).toMatchObject({ code });
-      const everything = JSON.stringify([run.log, String(run.thrown), (run.thrown as Error).stack, around.server.audits]);
-      expect(everything).not.toMatch(/Confidential|cannot embed|Eleanor/);
-      expect(around.server.audits).toHaveLength(1);
-    });
+    ])(
+      "a router that is %s fails the run in time, and its words and the record's stay out of the log",
+      async (_name, faults, code) => {
+        around.router.faults = faults;
+        const stored = around.server.put(condition('Confidential finding'));
+        const run = await runInServerContext(
+          embedding,
+          release,
+          around.server.url,
+          subscriptionEvent(stored, around.values)
+        );
+        expect(run.thrown).toMatchObject({ code });
+        const everything = JSON.stringify([
+          run.log,
+          String(run.thrown),
+          (run.thrown as Error).stack,
+          around.server.audits,
+        ]);
+        expect(everything).not.toMatch(/Confidential|cannot embed|Eleanor/);
+        expect(around.server.audits).toHaveLength(1);
+      }
+    );
 
     test('a failure of $execute is returned', async () => {
-      const event = executeEvent({ resourceType: 'Condition', id: randomUUID() }, { ...around.values, DATABASE_URL: 'postgresql://a@127.0.0.1:1/b' });
+      const event = executeEvent(
+        { resourceType: 'Condition', id: randomUUID() },
+        { ...around.values, DATABASE_URL: 'postgresql://a@127.0.0.1:1/b' }
+      );
       const run = await runInServerContext(embedding, release, around.server.url, event);
       expect(run.returned).toMatchObject({ success: false, errorCode: 'DB_ERROR' });
     });
@@ -93,11 +127,20 @@ describe.skipIf(WITHOUT_DATABASE).each(Object.keys(RELEASES) as (keyof typeof RE
       around.router.faults = [
         (response, texts) =>
           void around.database.admin
-            .query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'medbots %' AND datname = current_database()")
-            .then(() => response.end(JSON.stringify({ data: texts.map(() => ({ embedding: new Array(768).fill(0.1) })) }))),
+            .query(
+              "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'medbots %' AND datname = current_database()"
+            )
+            .then(() =>
+              response.end(JSON.stringify({ data: texts.map(() => ({ embedding: new Array(768).fill(0.1) })) }))
+            ),
       ];
       const stored = around.server.put(condition('Asthma'));
-      const run = await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
+      const run = await runInServerContext(
+        embedding,
+        release,
+        around.server.url,
+        subscriptionEvent(stored, around.values)
+      );
       expect(run.thrown).toMatchObject({ code: 'DB_ERROR' });
     });
 

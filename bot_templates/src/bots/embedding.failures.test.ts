@@ -27,7 +27,10 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot: failures (needs MEDBOTS_TEST_D
       around.router.faults = faults;
       around.server.created.length = 0;
       const changed = around.server.put(condition('Confidential finding', { id: stored.id }));
-      await expect(deliver(changed)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as unknown });
+      await expect(deliver(changed)).rejects.toMatchObject({
+        code,
+        message: expect.stringMatching(message) as unknown,
+      });
       expect(await around.database.rows()).toEqual(before);
       expect(around.server.audits).toMatchObject([
         { outcome: '8', outcomeDesc: expect.stringMatching(new RegExp(`^${code}: `)) as unknown },
@@ -87,13 +90,18 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot: failures (needs MEDBOTS_TEST_D
 
     test('one 429 is waited for, and no failure', async () => {
       around.router.faults = [status(429, { 'Retry-After': '0' })];
-      expect(await deliver(around.server.put(condition('Asthma')))).toMatchObject({ success: true, embeddingsCreated: 1 });
+      expect(await deliver(around.server.put(condition('Asthma')))).toMatchObject({
+        success: true,
+        embeddingsCreated: 1,
+      });
       expect(around.router.calls[0]?.headers['x-request-id']).toBe(around.router.calls[1]?.headers['x-request-id']);
     });
 
     test('patient data is not sent to a public host', async () => {
       around.values.LLM_ROUTER_URL = 'https://api.openai.com';
-      await expect(deliver(around.server.put(condition('Asthma')))).rejects.toMatchObject({ code: 'PHI_ROUTE_BLOCKED' });
+      await expect(deliver(around.server.put(condition('Asthma')))).rejects.toMatchObject({
+        code: 'PHI_ROUTE_BLOCKED',
+      });
       expect(around.router.calls).toEqual([]);
     });
 

@@ -46,7 +46,10 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot: the order of events (needs MED
 
     test('a version older than the stored one changes nothing', async () => {
       const id = randomUUID();
-      const old = { ...condition('Old', { id }), meta: { versionId: randomUUID(), lastUpdated: '2024-01-01T00:00:00Z' } };
+      const old = {
+        ...condition('Old', { id }),
+        meta: { versionId: randomUUID(), lastUpdated: '2024-01-01T00:00:00Z' },
+      };
       await deliver(around.server.put(condition('New', { id })));
       around.server.put(old); // as a read replica that lags behind would answer
       expect(await deliver(old)).toMatchObject({ unchanged: true, embeddingsCreated: 0 });
@@ -55,9 +58,7 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot: the order of events (needs MED
 
     test('a slow run of an old version does not overtake a fast one of the new', async () => {
       const first = around.server.put(condition('Old'));
-      around.router.faults = [
-        slowly(200),
-      ];
+      around.router.faults = [slowly(200)];
       const slow = deliver(first);
       await expect.poll(() => around.router.calls.length).toBe(1);
       await deliver(around.server.put(condition('New', { id: first.id })));
@@ -106,7 +107,12 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot: the order of events (needs MED
       expect(await remove(stored)).toMatchObject({ success: true, removed: true, embeddingsCreated: 0 });
       expect(await around.database.rows()).toEqual([]);
       expect(await around.database.tombstones()).toMatchObject([
-        { project_id: PROJECT, fhir_resource_type: 'Condition', fhir_resource_id: stored.id, version_id: stored.meta.versionId },
+        {
+          project_id: PROJECT,
+          fhir_resource_type: 'Condition',
+          fhir_resource_id: stored.id,
+          version_id: stored.meta.versionId,
+        },
       ]);
     });
 
@@ -120,9 +126,7 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot: the order of events (needs MED
 
     test('is not undone by a run that read the record before', async () => {
       const stored = around.server.put(condition('Asthma'));
-      around.router.faults = [
-        slowly(200),
-      ];
+      around.router.faults = [slowly(200)];
       const slow = deliver(stored);
       await expect.poll(() => around.router.calls.length).toBe(1);
       await remove(stored);

@@ -101,7 +101,11 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
       ],
     ])('takes %s', async (_name, input) => {
       const stored = around.server.put(condition('Asthma'));
-      expect(await execute(input(stored.id))).toMatchObject({ success: true, resourceId: stored.id, embeddingsCreated: 1 });
+      expect(await execute(input(stored.id))).toMatchObject({
+        success: true,
+        resourceId: stored.id,
+        embeddingsCreated: 1,
+      });
     });
 
     test.each([
@@ -129,7 +133,10 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
       const stored = around.server.put(condition('Asthma'));
       await deliver(stored);
       around.server.remove(stored);
-      expect(await execute({ resourceType: 'Condition', id: stored.id })).toMatchObject({ success: true, removed: true });
+      expect(await execute({ resourceType: 'Condition', id: stored.id })).toMatchObject({
+        success: true,
+        removed: true,
+      });
       expect(await around.database.rows()).toEqual([]);
     });
   });
@@ -147,13 +154,22 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
         });
       }
       const all = { action: 'backfill', resourceType: type, limit: 1_000 };
-      expect(await execute(all)).toMatchObject({ success: true, processed: 60, embeddingsCreated: 60, complete: true, failed: [] });
+      expect(await execute(all)).toMatchObject({
+        success: true,
+        processed: 60,
+        embeddingsCreated: 60,
+        complete: true,
+        failed: [],
+      });
       expect(await execute(all)).toMatchObject({ processed: 60, embeddingsCreated: 0, unchanged: 60 });
       expect(around.router.calls).toHaveLength(60);
 
       const first = await execute({ ...all, limit: 7, since: '2024-01-01T00:00:50Z' });
       expect(first).toMatchObject({ processed: 7, complete: false, nextSince: '2024-01-01T00:00:57.000Z' });
-      expect(await execute({ ...all, since: '2024-01-01T00:00:57.000Z' })).toMatchObject({ processed: 3, complete: true });
+      expect(await execute({ ...all, since: '2024-01-01T00:00:57.000Z' })).toMatchObject({
+        processed: 3,
+        complete: true,
+      });
     });
 
     test('stops where everything fails, and says where to go on', async () => {
@@ -184,7 +200,9 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
     });
 
     test('a note that a model wrote is found only once it is final', async () => {
-      const meta = { security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', code: 'AIAST' }] };
+      const meta = {
+        security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', code: 'AIAST' }],
+      };
       const draft = around.server.put(note('Draft.', { docStatus: 'preliminary', meta }));
       expect(await deliver(draft)).toMatchObject({ skipped: [{ reason: 'written by a model and still preliminary' }] });
       expect(await around.database.rows()).toEqual([]);
@@ -195,7 +213,9 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
 
     test('a PDF leaves metadata, and no byte of it as text', async () => {
       const data = Buffer.from('%PDF-1.7 secret bytes of a scan').toString('base64');
-      const stored = around.server.put(note('', { content: [{ attachment: { contentType: 'application/pdf', data } }] }));
+      const stored = around.server.put(
+        note('', { content: [{ attachment: { contentType: 'application/pdf', data } }] })
+      );
       expect(await deliver(stored)).toMatchObject({
         success: true,
         skipped: [{ contentType: 'application/pdf', reason: 'content of this type is not read as text' }],
@@ -206,10 +226,14 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
   });
 
   describe('projects', () => {
-    test('never touch each other\'s rows', async () => {
+    test("never touch each other's rows", async () => {
       const stored = around.server.put(condition('Asthma'));
       await deliver(stored);
-      around.values = { ...around.values, MEDBOTS_PROJECT_ID: OTHER_PROJECT, DATABASE_URL: around.database.url(OTHER_PROJECT) };
+      around.values = {
+        ...around.values,
+        MEDBOTS_PROJECT_ID: OTHER_PROJECT,
+        DATABASE_URL: around.database.url(OTHER_PROJECT),
+      };
       await deliver(stored);
       expect((await around.database.rows()).map((row) => row.project_id)).toEqual([PROJECT, OTHER_PROJECT]);
       around.server.remove(stored);
@@ -217,7 +241,7 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
       expect((await around.database.rows()).map((row) => row.project_id)).toEqual([PROJECT]);
     });
 
-    test('cannot write under another\'s name: the database refuses', async () => {
+    test("cannot write under another's name: the database refuses", async () => {
       around.values.MEDBOTS_PROJECT_ID = OTHER_PROJECT;
       await expect(deliver(around.server.put(condition('Asthma')))).rejects.toMatchObject({ code: 'DB_ERROR' });
       expect(await around.database.rows()).toEqual([]);

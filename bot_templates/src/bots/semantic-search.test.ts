@@ -82,7 +82,7 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
   });
 
   describe('audit', () => {
-    test('a search leaves an event with the query\'s hash and length, never its words', async () => {
+    test("a search leaves an event with the query's hash and length, never its words", async () => {
       const output = await search({ query: 'suspected syphilis', patientId: PATIENT }, 'Practitioner/p1', {
         'X-Medplum-On-Behalf-Of': 'Practitioner/p2',
       });
@@ -168,7 +168,10 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
 
     test('a router that is slow', async () => {
       around.router.faults = [silence];
-      expect(await search({ query: 'asthma', patientId: PATIENT })).toMatchObject({ success: false, errorCode: 'TIMEOUT' });
+      expect(await search({ query: 'asthma', patientId: PATIENT })).toMatchObject({
+        success: false,
+        errorCode: 'TIMEOUT',
+      });
     });
 
     test('a model of another dimension', async () => {
@@ -180,7 +183,10 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
     });
 
     test('a database that is down', async () => {
-      const input = executeEvent({ query: 'asthma', patientId: PATIENT }, { ...around.values, DATABASE_URL: 'postgresql://a@127.0.0.1:1/b' });
+      const input = executeEvent(
+        { query: 'asthma', patientId: PATIENT },
+        { ...around.values, DATABASE_URL: 'postgresql://a@127.0.0.1:1/b' }
+      );
       expect(await handler(around.server.client(), input)).toMatchObject({ success: false, errorCode: 'DB_ERROR' });
     });
   });

@@ -77,9 +77,7 @@ function agents(run: BotRun): AuditEventAgent[] {
     bot,
     {
       type: {
-        coding: [
-          coding('http://terminology.hl7.org/CodeSystem/v3-ParticipationType', 'IRCP', 'information recipient'),
-        ],
+        coding: [coding('http://terminology.hl7.org/CodeSystem/v3-ParticipationType', 'IRCP', 'information recipient')],
       },
       who: { reference: requester as string },
       requestor: true,

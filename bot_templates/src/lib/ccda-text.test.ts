@@ -24,20 +24,31 @@ describe('clinicalDocumentToText', () => {
   });
 
   test('leaves out the header, which names the patient, and coded entries', () => {
-    const text = clinicalDocumentToText(document('<component><section><title>Plan</title><text>Rest</text></section></component>'));
+    const text = clinicalDocumentToText(
+      document('<component><section><title>Plan</title><text>Rest</text></section></component>')
+    );
     expect(text).toBe('## Plan\n\nRest');
     expect(text).not.toMatch(/Eleanor|1966|MRN/);
   });
 
   test('knows namespaced elements', () => {
-    const body = '<n:component><n:section><n:title>Plan</n:title><n:text>Rest<n:br/>well</n:text></n:section></n:component>';
+    const body =
+      '<n:component><n:section><n:title>Plan</n:title><n:text>Rest<n:br/>well</n:text></n:section></n:component>';
     expect(clinicalDocumentToText(document(body, 'n:'))).toBe('## Plan\n\nRest\nwell');
   });
 
   test.each([
     ['cut off in the middle', '<ClinicalDocument><section><title>Plan</title><text>Rest', '## Plan\n\nRest'],
-    ['with tags closed twice', '<ClinicalDocument><section><text>Rest</text></text></text></section></ClinicalDocument>', 'Rest'],
-    ['without sections', '<ClinicalDocument><nonXMLBody><text mediaType="application/pdf">JVBERi0=</text></nonXMLBody></ClinicalDocument>', ''],
+    [
+      'with tags closed twice',
+      '<ClinicalDocument><section><text>Rest</text></text></text></section></ClinicalDocument>',
+      'Rest',
+    ],
+    [
+      'without sections',
+      '<ClinicalDocument><nonXMLBody><text mediaType="application/pdf">JVBERi0=</text></nonXMLBody></ClinicalDocument>',
+      '',
+    ],
     ['empty', '', ''],
   ])('bears a document %s', (_name, xml, text) => {
     expect(clinicalDocumentToText(xml)).toBe(text);

@@ -4,18 +4,22 @@ import { chunkRecord, CHUNK_LIMITS, cleanText } from './chunking.ts';
 import type { Section } from './record/record-text.ts';
 
 const note = (text: string, title = 'Text'): Section => ({ title, contentType: 'note', text });
-const chunk = (...sections: Section[]) => chunkRecord('DocumentReference', { date: '2024-03-01', sections, skipped: [] });
-const bodies = (...sections: Section[]) => chunk(...sections).chunks.map(({ text }) => text.slice(text.indexOf('\n') + 1));
+const chunk = (...sections: Section[]) =>
+  chunkRecord('DocumentReference', { date: '2024-03-01', sections, skipped: [] });
+const bodies = (...sections: Section[]) =>
+  chunk(...sections).chunks.map(({ text }) => text.slice(text.indexOf('\n') + 1));
 
 /** Words as notes have them, with odd characters, long runs and headings among them. */
-const words = fc.array(
-  fc.oneof(
-    { weight: 8, arbitrary: fc.stringMatching(/^[a-zäß]{1,12}$/) },
-    fc.constantFrom('. ', '\n', '\n\n', 'PLAN:\n', '# Findings\n', '\u0000', '😀😀', '|', ']'),
-    fc.stringMatching(/^[A-Z]{200,1500}$/)
-  ),
-  { maxLength: 600 }
-).map((parts) => parts.join(' '));
+const words = fc
+  .array(
+    fc.oneof(
+      { weight: 8, arbitrary: fc.stringMatching(/^[a-zäß]{1,12}$/) },
+      fc.constantFrom('. ', '\n', '\n\n', 'PLAN:\n', '# Findings\n', '\u0000', '😀😀', '|', ']'),
+      fc.stringMatching(/^[A-Z]{200,1500}$/)
+    ),
+    { maxLength: 600 }
+  )
+  .map((parts) => parts.join(' '));
 
 describe('chunkRecord', () => {
   test('gives a short note one chunk with its type, date and section', () => {

@@ -82,7 +82,11 @@ function splitAtHeadings(section: Section): Section[] {
 
 /** A title that cannot be taken for the header's own marks. */
 function plainTitle(title: string): string {
-  return cleanText(title).replace(/[[\]|\s]+/g, ' ').trim().slice(0, CHUNK_LIMITS.section).toWellFormed();
+  return cleanText(title)
+    .replace(/[[\]|\s]+/g, ' ')
+    .trim()
+    .slice(0, CHUNK_LIMITS.section)
+    .toWellFormed();
 }
 
 /** Consecutive pieces of a text, each short enough to follow a header. */
@@ -91,7 +95,8 @@ function* cut(text: string, headerLength: number): Generator<string> {
   const greatest = CHUNK_LIMITS.greatest - headerLength;
   let start = 0;
   while (start < text.length) {
-    const end = text.length - start <= greatest ? text.length : start + bestCut(text.slice(start, start + greatest), target);
+    const end =
+      text.length - start <= greatest ? text.length : start + bestCut(text.slice(start, start + greatest), target);
     const piece = text.slice(start, end).trim();
     if (piece !== '') {
       yield piece;

@@ -6,14 +6,18 @@ import { secrets } from '../../test/support/events.ts';
 import { type Database, withDatabase } from './database.ts';
 import { Secrets } from './secrets.ts';
 
-const using = <T>(url: string, work: (database: Database) => Promise<T>) => withDatabase(new Secrets(secrets({ DATABASE_URL: url })), 'medbots test', work);
+const using = <T>(url: string, work: (database: Database) => Promise<T>) =>
+  withDatabase(new Secrets(secrets({ DATABASE_URL: url })), 'medbots test', work);
 
 describe('withDatabase', () => {
-  test.each(['mysql://localhost/x', 'localhost:5432', 'postgresql//x', 'postgres://[bad/x'])('takes %s for no database URL, and does not repeat it', async (url) => {
-    const failure = await using(url, async () => 1).catch((error: unknown) => error);
-    expect(failure).toMatchObject({ code: 'NOT_CONFIGURED' });
-    expect(String(failure)).not.toContain(url);
-  });
+  test.each(['mysql://localhost/x', 'localhost:5432', 'postgresql//x', 'postgres://[bad/x'])(
+    'takes %s for no database URL, and does not repeat it',
+    async (url) => {
+      const failure = await using(url, async () => 1).catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code: 'NOT_CONFIGURED' });
+      expect(String(failure)).not.toContain(url);
+    }
+  );
 
   test('says who refuses', async () => {
     await expect(using('postgresql://user:hunter2@127.0.0.1:1/x', async () => 1)).rejects.toMatchObject({
@@ -26,7 +30,9 @@ describe('withDatabase', () => {
     const server: Server = createServer(() => undefined);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const url = `postgresql://a@127.0.0.1:${(server.address() as AddressInfo).port}/x`;
-    await expect(using(url, async () => 1)).rejects.toMatchObject({ code: expect.stringMatching(/TIMEOUT|DB_ERROR/) as unknown });
+    await expect(using(url, async () => 1)).rejects.toMatchObject({
+      code: expect.stringMatching(/TIMEOUT|DB_ERROR/) as unknown,
+    });
     server.close();
   }, 15_000);
 });
@@ -56,9 +62,11 @@ describe.skipIf(WITHOUT_DATABASE)('a connection (needs MEDBOTS_TEST_DATABASE_URL
     }
   });
 
-  test('reads what another transaction wrote meanwhile: READ COMMITTED, whatever the server\'s default', async () => {
+  test("reads what another transaction wrote meanwhile: READ COMMITTED, whatever the server's default", async () => {
     const levels = await using(database.url(), (connection) =>
-      connection.transaction(() => connection.query<{ level: string }>("SELECT current_setting('transaction_isolation') AS level", []))
+      connection.transaction(() =>
+        connection.query<{ level: string }>("SELECT current_setting('transaction_isolation') AS level", [])
+      )
     );
     expect(levels).toEqual([{ level: 'read committed' }]);
   });
@@ -94,7 +102,9 @@ describe.skipIf(WITHOUT_DATABASE)('a connection (needs MEDBOTS_TEST_DATABASE_URL
   });
 
   test('says which right is missing by the command that grants it', async () => {
-    await expect(using(database.url(), (connection) => connection.query('CREATE TABLE public.x (y int)', []))).rejects.toMatchObject({
+    await expect(
+      using(database.url(), (connection) => connection.query('CREATE TABLE public.x (y int)', []))
+    ).rejects.toMatchObject({
       message: expect.stringContaining('medbots db init') as unknown,
     });
   });

@@ -35,10 +35,7 @@ export class Database {
    * wrote, and Medplum's Postgres may default to REPEATABLE READ.
    */
   async transaction<T>(work: () => Promise<T>): Promise<T> {
-    await this.query(
-      `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS}`,
-      []
-    );
+    await this.query(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS}`, []);
     try {
       const result = await work();
       await this.query('COMMIT', []);

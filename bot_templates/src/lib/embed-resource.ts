@@ -56,7 +56,9 @@ export async function embedResource(embedder: Embedder, resource: EmbeddedResour
   }
   const record = await recordText(resource, embedder.sources);
   const { chunks, complete } = chunkRecord(resource.resourceType, record);
-  const skipped = complete ? record.skipped : [...record.skipped, { reason: `text beyond ${CHUNK_LIMITS.chunks} chunks` }];
+  const skipped = complete
+    ? record.skipped
+    : [...record.skipped, { reason: `text beyond ${CHUNK_LIMITS.chunks} chunks` }];
   if (chunks.length === 0) {
     return withhold(embedder, owner, version, [...skipped, { reason: 'there is no text in it' }]);
   }

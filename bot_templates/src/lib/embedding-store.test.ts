@@ -26,8 +26,14 @@ describe('contentHash', () => {
       contentHash(MODEL, one),
       contentHash(MODEL, two),
       contentHash('other/768/none', one),
-      contentHash(MODEL, one.map((chunk) => ({ ...chunk, section: 'Plan' }))),
-      contentHash(MODEL, one.map((chunk) => ({ ...chunk, contentType: 'structured' as const }))),
+      contentHash(
+        MODEL,
+        one.map((chunk) => ({ ...chunk, section: 'Plan' }))
+      ),
+      contentHash(
+        MODEL,
+        one.map((chunk) => ({ ...chunk, contentType: 'structured' as const }))
+      ),
       contentHash(MODEL, chunks('ab')),
     ];
     expect(new Set(hashes).size).toBe(hashes.length);
@@ -65,7 +71,9 @@ describe.skipIf(WITHOUT_DATABASE)('the store (needs MEDBOTS_TEST_DATABASE_URL)',
   test('writes all chunks or none', async () => {
     const given = chunks('a', 'b');
     const broken = [embed('a', 768), new Array<number>(768).fill(0)];
-    await expect(using((connection) => replace(connection, owner, version(MARCH), given, broken))).rejects.toMatchObject({
+    await expect(
+      using((connection) => replace(connection, owner, version(MARCH), given, broken))
+    ).rejects.toMatchObject({
       message: 'The database failed: 23514',
     });
     expect(await database.rows()).toEqual([]);

@@ -15,7 +15,11 @@ describe('BotFailure', () => {
   });
 
   test('has no details in its output when it has none', () => {
-    expect(new BotFailure('TIMEOUT', 'Late').output()).toEqual({ success: false, errorCode: 'TIMEOUT', message: 'Late' });
+    expect(new BotFailure('TIMEOUT', 'Late').output()).toEqual({
+      success: false,
+      errorCode: 'TIMEOUT',
+      message: 'Late',
+    });
   });
 });
 

@@ -33,11 +33,17 @@ describe('readCurrent', () => {
 
 describe('fhirRequest', () => {
   test.each([
-    ['an outcome that quotes a record', { outcome: { issue: [{ code: 'invalid', details: { text: 'Eleanor' } }] } }, 'Reading failed: invalid'],
+    [
+      'an outcome that quotes a record',
+      { outcome: { issue: [{ code: 'invalid', details: { text: 'Eleanor' } }] } },
+      'Reading failed: invalid',
+    ],
     ['an error that quotes a record', new TypeError('Eleanor'), 'Reading failed: TypeError'],
     ['nothing', undefined, 'Reading failed: error'],
   ])('keeps of %s no more than a code', async (_name, thrown, message) => {
-    await expect(fhirRequest('Reading', 'EMBEDDING_ERROR', () => Promise.reject(thrown as Error))).rejects.toMatchObject({
+    await expect(
+      fhirRequest('Reading', 'EMBEDDING_ERROR', () => Promise.reject(thrown as Error))
+    ).rejects.toMatchObject({
       code: 'EMBEDDING_ERROR',
       message,
     });
@@ -52,7 +58,8 @@ describe('fhirRequest', () => {
 });
 
 describe('readableVersions', () => {
-  const keys = (...resources: { resourceType: string; id: string }[]) => resources.map(({ resourceType, id }) => ({ resourceType, resourceId: id }));
+  const keys = (...resources: { resourceType: string; id: string }[]) =>
+    resources.map(({ resourceType, id }) => ({ resourceType, resourceId: id }));
 
   test('reads hits of several types in one request', async () => {
     const [one, two] = [server.put(condition('A')), server.put(observation('B', 1))];
@@ -66,7 +73,11 @@ describe('readableVersions', () => {
   });
 
   test('leaves out what is gone, what is hidden and types that are forbidden', async () => {
-    const [gone, hidden, forbidden] = [server.put(condition('A')), server.put(condition('B')), server.put(observation('C', 1))];
+    const [gone, hidden, forbidden] = [
+      server.put(condition('A')),
+      server.put(condition('B')),
+      server.put(observation('C', 1)),
+    ];
     server.remove(gone);
     server.rights.set('bot', { mayRead: (resource) => resource.id !== hidden.id, forbidden: ['Observation'] });
     expect(await readableVersions(server.client(), keys(gone, hidden, forbidden))).toEqual(new Map());
@@ -98,8 +109,16 @@ describe('fieldsHiddenOf', () => {
   test.each([
     ['no policy', undefined, false],
     ['a policy that hides nothing', { resource: [{ resourceType: 'Condition', hiddenFields: [] }] }, false],
-    ['a policy that hides fields of another type', { resource: [{ resourceType: 'Patient', hiddenFields: ['name'] }] }, false],
-    ['a policy that hides fields', { resource: [{ resourceType: 'Condition' }, { resourceType: 'Condition', hiddenFields: ['note'] }] }, true],
+    [
+      'a policy that hides fields of another type',
+      { resource: [{ resourceType: 'Patient', hiddenFields: ['name'] }] },
+      false,
+    ],
+    [
+      'a policy that hides fields',
+      { resource: [{ resourceType: 'Condition' }, { resourceType: 'Condition', hiddenFields: ['note'] }] },
+      true,
+    ],
     ['a policy that hides fields of every type', { resource: [{ resourceType: '*', hiddenFields: ['note'] }] }, true],
   ])('with %s', async (_name, accessPolicy, hidden) => {
     server.rights.set('bot', { accessPolicy });
@@ -115,7 +134,11 @@ describe('fieldsHiddenOf', () => {
 describe('ServerSources', () => {
   test('reads observations in one request, in the order asked for', async () => {
     const [one, two] = [server.put(observation('A', 1)), server.put(observation('B', 2))];
-    const found = await new ServerSources(server.client()).observations([two.id, '3f2a1b4c-0000-4000-8000-00000000abcd', one.id]);
+    const found = await new ServerSources(server.client()).observations([
+      two.id,
+      '3f2a1b4c-0000-4000-8000-00000000abcd',
+      one.id,
+    ]);
     expect(found.map(({ id }) => id)).toEqual([two.id, one.id]);
     expect(server.requests).toHaveLength(1);
   });

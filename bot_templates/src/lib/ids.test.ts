@@ -23,12 +23,20 @@ describe('parseReference', () => {
     expect(parseReference(reference)).toEqual(expected);
   });
 
-  test.each(['#contained', 'https://other.example/Patient/1', 'Patient', 'Patient/', 'Patient?identifier=1', 'Patient/a b', '/Patient/1', undefined, 7, {}])(
-    'takes %j for none',
-    (reference) => {
-      expect(parseReference(reference)).toBeUndefined();
-    }
-  );
+  test.each([
+    '#contained',
+    'https://other.example/Patient/1',
+    'Patient',
+    'Patient/',
+    'Patient?identifier=1',
+    'Patient/a b',
+    '/Patient/1',
+    undefined,
+    7,
+    {},
+  ])('takes %j for none', (reference) => {
+    expect(parseReference(reference)).toBeUndefined();
+  });
 });
 
 test('referencedId gives the id of the type asked for, in lower case, and no other', () => {

@@ -3,7 +3,10 @@ import { parseInput } from './input.ts';
 
 describe('parseInput', () => {
   test('takes plain JSON as it is', () => {
-    expect(parseInput({ query: 'asthma', limit: 3 })).toEqual({ kind: 'command', fields: { query: 'asthma', limit: 3 } });
+    expect(parseInput({ query: 'asthma', limit: 3 })).toEqual({
+      kind: 'command',
+      fields: { query: 'asthma', limit: 3 },
+    });
   });
 
   test('unwraps input, once', () => {

@@ -6,7 +6,9 @@ const read = (url: string, allowed?: string) =>
   readRouterUrl(
     new Secrets({
       LLM_ROUTER_URL: { name: 'LLM_ROUTER_URL', valueString: url },
-      ...(allowed === undefined ? {} : { LLM_PHI_ALLOWED_HOSTS: { name: 'LLM_PHI_ALLOWED_HOSTS', valueString: allowed } }),
+      ...(allowed === undefined
+        ? {}
+        : { LLM_PHI_ALLOWED_HOSTS: { name: 'LLM_PHI_ALLOWED_HOSTS', valueString: allowed } }),
     })
   );
 const failure = (code: string) => expect.objectContaining({ code });
@@ -42,14 +44,20 @@ describe('without a list of hosts', () => {
     'http://localhost.evil.example',
     'http://evil.example/#@localhost',
   ])('patient data may not go to %s', (url) => {
-    expect(() => read(url)).toThrow(expect.objectContaining({ code: expect.stringMatching(/PHI_ROUTE_BLOCKED|NOT_CONFIGURED/) as unknown }));
+    expect(() => read(url)).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/PHI_ROUTE_BLOCKED|NOT_CONFIGURED/) as unknown })
+    );
   });
 });
 
 describe('with a list of hosts', () => {
   test('a host on it is allowed, with its port or without', () => {
-    expect(read('https://llm.hospital.example:8443', 'other, LLM.hospital.example')).toBe('https://llm.hospital.example:8443');
-    expect(read('https://llm.hospital.example:8443', 'llm.hospital.example:8443')).toBe('https://llm.hospital.example:8443');
+    expect(read('https://llm.hospital.example:8443', 'other, LLM.hospital.example')).toBe(
+      'https://llm.hospital.example:8443'
+    );
+    expect(read('https://llm.hospital.example:8443', 'llm.hospital.example:8443')).toBe(
+      'https://llm.hospital.example:8443'
+    );
   });
 
   test.each([
@@ -61,13 +69,20 @@ describe('with a list of hosts', () => {
   });
 });
 
-test.each(['', 'llm-gateway:4000', 'ftp://localhost', 'file:///etc/passwd', 'http://user:secret@localhost', 'http://localhost?key=1', 'not a url'])(
-  '%j is no router URL',
-  (url) => {
-    expect(() => read(url)).toThrow(failure('NOT_CONFIGURED'));
-  }
-);
+test.each([
+  '',
+  'llm-gateway:4000',
+  'ftp://localhost',
+  'file:///etc/passwd',
+  'http://user:secret@localhost',
+  'http://localhost?key=1',
+  'not a url',
+])('%j is no router URL', (url) => {
+  expect(() => read(url)).toThrow(failure('NOT_CONFIGURED'));
+});
 
 test('a password in a refused URL is not repeated', () => {
-  expect(() => read('http://user:hunter2@localhost')).toThrow(expect.not.objectContaining({ message: expect.stringContaining('hunter2') as unknown }));
+  expect(() => read('http://user:hunter2@localhost')).toThrow(
+    expect.not.objectContaining({ message: expect.stringContaining('hunter2') as unknown })
+  );
 });

@@ -40,7 +40,12 @@ describe('postToRouter', () => {
     ['a connection cut twice', [hangUp, hangUp], 'could not be reached', 2],
     ['400', [status(400)], 'answered HTTP 400', 1],
     ['401', [status(401)], 'refused the key of the project secret LLM_API_KEY', 1],
-    ['a redirect', [status(307, { Location: 'http://evil.example/' }), status(307, { Location: '/' })], 'could not be reached', 2],
+    [
+      'a redirect',
+      [status(307, { Location: 'http://evil.example/' }), status(307, { Location: '/' })],
+      'could not be reached',
+      2,
+    ],
     ['an answer that is no JSON', [answer('<html>')], 'no JSON', 1],
   ])('fails after %s, and quotes nothing of it', async (_name, faults, message, calls) => {
     router.faults = faults;
@@ -61,7 +66,7 @@ describe('postToRouter', () => {
     await expect(post()).rejects.toMatchObject({ code: 'TIMEOUT' });
   });
 
-  test('names the system\'s reason where nobody listens', async () => {
+  test("names the system's reason where nobody listens", async () => {
     const nobody = { ...config, url: 'http://127.0.0.1:1' };
     await expect(postToRouter(nobody, 'embedding', '/', {}, 300)).rejects.toMatchObject({
       details: { cause: expect.stringMatching(/^[A-Z]+$|TypeError/) as unknown },
@@ -83,12 +88,15 @@ describe('embedTexts', () => {
     expect(router.calls).toEqual([]);
   });
 
-  test('puts vectors in the texts\' order, whatever the answer\'s', async () => {
+  test("puts vectors in the texts' order, whatever the answer's", async () => {
     router.faults = [data({ index: 1, embedding: [0, 1, 0, 0] }, { index: 0, embedding: [1, 0, 0, 0] })];
-    expect(await embed(['a', 'b'])).toEqual([[1, 0, 0, 0], [0, 1, 0, 0]]);
+    expect(await embed(['a', 'b'])).toEqual([
+      [1, 0, 0, 0],
+      [0, 1, 0, 0],
+    ]);
   });
 
-  test('takes the answer\'s order where it gives no index', async () => {
+  test("takes the answer's order where it gives no index", async () => {
     router.faults = [data({ embedding: [1, 0, 0, 0] }, { embedding: [0, 1, 0, 0] })];
     expect((await embed(['a', 'b']))[1]).toEqual([0, 1, 0, 0]);
   });

@@ -21,7 +21,10 @@ const failing = (error: unknown) => () => Promise.reject(error as Error);
 
 describe('runBot', () => {
   test('returns what the work gives, and writes no audit of its own', async () => {
-    expect(await runBot(BOT, server.client(), executeEvent({}, {}), async () => ({ done: 3 }))).toEqual({ success: true, done: 3 });
+    expect(await runBot(BOT, server.client(), executeEvent({}, {}), async () => ({ done: 3 }))).toEqual({
+      success: true,
+      done: 3,
+    });
     expect(server.audits).toEqual([]);
   });
 
@@ -38,7 +41,12 @@ describe('runBot', () => {
   });
 
   test('returns a failure to a caller who sends a resource as a subscription would', async () => {
-    const output = await runBot(BOT, server.client(), executeEvent(resource, {}), failing(new BotFailure('TIMEOUT', 'Late')));
+    const output = await runBot(
+      BOT,
+      server.client(),
+      executeEvent(resource, {}),
+      failing(new BotFailure('TIMEOUT', 'Late'))
+    );
     expect(output).toMatchObject({ success: false });
   });
 
@@ -49,7 +57,9 @@ describe('runBot', () => {
   });
 
   test('does not audit a mistake in the input of $execute', async () => {
-    expect(await runBot(BOT, server.client(), executeEvent('text', {}), async () => ({}))).toMatchObject({ errorCode: 'INVALID_INPUT' });
+    expect(await runBot(BOT, server.client(), executeEvent('text', {}), async () => ({}))).toMatchObject({
+      errorCode: 'INVALID_INPUT',
+    });
     expect(server.audits).toEqual([]);
   });
 
@@ -58,7 +68,10 @@ describe('runBot', () => {
     const log = vi.spyOn(console, 'log').mockImplementation(() => undefined);
     const output = await runBot(BOT, server.client(), executeEvent({}, {}), failing(new BotFailure('TIMEOUT', 'Late')));
     expect(output).toMatchObject({ errorCode: 'TIMEOUT' });
-    expect(log.mock.calls.map(([line]) => String(line).replace(/[0-9a-f-]{36}/, 'ID'))).toEqual(['TIMEOUT ID', 'AUDIT_FAILED embedding_failure ID']);
+    expect(log.mock.calls.map(([line]) => String(line).replace(/[0-9a-f-]{36}/, 'ID'))).toEqual([
+      'TIMEOUT ID',
+      'AUDIT_FAILED embedding_failure ID',
+    ]);
     log.mockRestore();
   });
 });
@@ -77,12 +90,18 @@ describe('auditEvent', () => {
   test('names the bot and who asked', () => {
     expect(event('Practitioner/d').agent).toEqual([
       {
-        type: { coding: [{ system: 'http://dicom.nema.org/resources/ontology/DCM', code: '110150', display: 'Application' }] },
+        type: {
+          coding: [{ system: 'http://dicom.nema.org/resources/ontology/DCM', code: '110150', display: 'Application' }],
+        },
         who: { reference: expect.stringMatching(/^Bot\//) as unknown },
         name: 'Test Bot',
         requestor: false,
       },
-      { type: { coding: [expect.objectContaining({ code: 'IRCP' }) as unknown] }, who: { reference: 'Practitioner/d' }, requestor: true },
+      {
+        type: { coding: [expect.objectContaining({ code: 'IRCP' }) as unknown] },
+        who: { reference: 'Practitioner/d' },
+        requestor: true,
+      },
     ]);
   });
 
@@ -92,12 +111,18 @@ describe('auditEvent', () => {
 
   test('names patient, record and request, and never name and query on one entity', () => {
     const entities = event('Practitioner/d').entity ?? [];
-    expect(entities.map((entity) => entity.what?.reference ?? entity.type?.code)).toEqual(['Patient/p', 'Condition/c', 'XrequestId']);
+    expect(entities.map((entity) => entity.what?.reference ?? entity.type?.code)).toEqual([
+      'Patient/p',
+      'Condition/c',
+      'XrequestId',
+    ]);
     expect(entities.some((entity) => entity.name !== undefined || entity.query !== undefined)).toBe(false);
   });
 
   test('takes the namespace of the manifest', () => {
-    expect(event('Practitioner/d', { MEDBOTS_NAMESPACE: 'https://clinic.example/bots' }).subtype?.[1]?.system).toBe('https://clinic.example/bots/ai-audit-event');
+    expect(event('Practitioner/d', { MEDBOTS_NAMESPACE: 'https://clinic.example/bots' }).subtype?.[1]?.system).toBe(
+      'https://clinic.example/bots/ai-audit-event'
+    );
   });
 });
 

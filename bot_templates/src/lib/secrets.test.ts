@@ -4,9 +4,15 @@ import { readProjectId } from './project.ts';
 import { Secrets } from './secrets.ts';
 
 const secrets = (values: Record<string, unknown>) =>
-  new Secrets(Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { name, ...(value as object) }])));
+  new Secrets(
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { name, ...(value as object) }]))
+  );
 const notConfigured = (name: string) =>
-  expect.objectContaining({ code: 'NOT_CONFIGURED', message: expect.stringContaining(name) as unknown, details: { secret: name } });
+  expect.objectContaining({
+    code: 'NOT_CONFIGURED',
+    message: expect.stringContaining(name) as unknown,
+    details: { secret: name },
+  });
 
 describe('Secrets', () => {
   test.each([
@@ -51,7 +57,11 @@ describe('the embedding contract', () => {
 
   test('tells query from document where the model wants it', () => {
     const contract = readEmbeddingContract(
-      secrets({ EMBEDDING_MODEL: { valueString: 'nomic' }, EMBEDDING_DIM: { valueString: '256' }, EMBEDDING_PREFIX_MODE: { valueString: 'nomic' } })
+      secrets({
+        EMBEDDING_MODEL: { valueString: 'nomic' },
+        EMBEDDING_DIM: { valueString: '256' },
+        EMBEDDING_PREFIX_MODE: { valueString: 'nomic' },
+      })
     );
     expect(modelVersion(contract)).toBe('nomic/256/nomic');
     expect(withPrefix(contract, 'query', 'x')).toBe('search_query: x');
@@ -69,5 +79,7 @@ describe('the embedding contract', () => {
 });
 
 test('the project is a UUID', () => {
-  expect(() => readProjectId(secrets({ MEDBOTS_PROJECT_ID: { valueString: 'my project' } }))).toThrow(notConfigured('MEDBOTS_PROJECT_ID'));
+  expect(() => readProjectId(secrets({ MEDBOTS_PROJECT_ID: { valueString: 'my project' } }))).toThrow(
+    notConfigured('MEDBOTS_PROJECT_ID')
+  );
 });

@@ -21,7 +21,11 @@ describe('withTimeLimit', () => {
   });
 
   test('is silent about work that fails after the limit', async () => {
-    const work = withTimeLimit('Work', 10, (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('late')))));
+    const work = withTimeLimit(
+      'Work',
+      10,
+      (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('late'))))
+    );
     await expect(work).rejects.toMatchObject({ code: 'TIMEOUT' });
     await new Promise((resolve) => setTimeout(resolve, 10)); // an unhandled rejection would fail the run
   });

@@ -85,7 +85,9 @@ export class TestDatabase {
       await this.admin.query('SELECT set_config($1, $2, false)', [name, value]);
     }
     await this.admin.query('CREATE EXTENSION vector');
-    for (const file of readdirSync(MIGRATIONS).filter((name) => name.endsWith('.sql')).sort()) {
+    for (const file of readdirSync(MIGRATIONS)
+      .filter((name) => name.endsWith('.sql'))
+      .sort()) {
       await this.admin.query(readFileSync(MIGRATIONS + file, 'utf8'));
     }
     await this.admin.query(

@@ -103,7 +103,9 @@ export class TestFhirServer {
       return this.#binary(path.slice('Binary/'.length));
     }
     if (request.method === 'POST') {
-      return path === '' ? this.#batch(JSON.parse(body) as Bundle, rights) : this.#create(JSON.parse(body) as Resource, rights);
+      return path === ''
+        ? this.#batch(JSON.parse(body) as Bundle, rights)
+        : this.#create(JSON.parse(body) as Resource, rights);
     }
     return this.#get(path, url.searchParams, rights);
   }

@@ -59,9 +59,9 @@ export const status =
   (code: number, headers: Record<string, string> = {}): Fault =>
   (response, texts) =>
     // As real routers do, this one quotes the input in its errors.
-    void response.writeHead(code, { 'Content-Type': 'application/json', ...headers }).end(
-      JSON.stringify({ error: { message: `cannot embed ${texts.join()}` } })
-    );
+    void response
+      .writeHead(code, { 'Content-Type': 'application/json', ...headers })
+      .end(JSON.stringify({ error: { message: `cannot embed ${texts.join()}` } }));
 export const answer =
   (body: string): Fault =>
   (response) =>

@@ -36,7 +36,9 @@ export async function readAttached(
     }
   }
   if (attachments.length > MOST_ATTACHMENTS) {
-    skipped.push({ reason: `${attachments.length - MOST_ATTACHMENTS} of ${attachments.length} attachments are too many` });
+    skipped.push({
+      reason: `${attachments.length - MOST_ATTACHMENTS} of ${attachments.length} attachments are too many`,
+    });
   }
   return attached;
 }

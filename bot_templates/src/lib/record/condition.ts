@@ -1,5 +1,14 @@
 import type { Condition } from '@medplum/fhirtypes';
-import { conceptText, conceptWords, dayOf, labelled, noteText, periodText, quantityText, rangeText } from './datatypes.ts';
+import {
+  conceptText,
+  conceptWords,
+  dayOf,
+  labelled,
+  noteText,
+  periodText,
+  quantityText,
+  rangeText,
+} from './datatypes.ts';
 import type { RecordText } from './record-text.ts';
 
 /** A Condition in words. */

@@ -50,7 +50,9 @@ async function reportResults(
     skipped.push({ reason: `${references.length - taken.length} of ${references.length} results are too many` });
   }
   const contained = taken.flatMap((reference) =>
-    (report.contained ?? []).filter((resource) => resource.resourceType === 'Observation' && `#${resource.id}` === reference)
+    (report.contained ?? []).filter(
+      (resource) => resource.resourceType === 'Observation' && `#${resource.id}` === reference
+    )
   ) as Observation[];
   const ids = taken.map((reference) => referencedId(reference, 'Observation')).filter((id) => id !== undefined);
   const found = [...contained, ...(ids.length > 0 ? await sources.observations(ids) : [])];

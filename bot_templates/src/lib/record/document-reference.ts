@@ -9,7 +9,9 @@ export async function documentReferenceText(
   sources: Pick<RecordSources, 'attachment'>
 ): Promise<RecordText> {
   const skipped: Skipped[] = [];
-  const attachments = (document.content ?? []).map((content) => content.attachment).filter((each) => each !== undefined);
+  const attachments = (document.content ?? [])
+    .map((content) => content.attachment)
+    .filter((each) => each !== undefined);
   const attached = await readAttached(attachments, sources, skipped);
   return {
     date: dayOf(document.date ?? document.context?.period?.start ?? attachments[0]?.creation),

@@ -21,7 +21,8 @@ export async function medicationStatementText(
   sources: Pick<RecordSources, 'medication'>
 ): Promise<RecordText> {
   const skipped: Skipped[] = [];
-  const medication = conceptText(statement.medicationCodeableConcept) ?? (await referencedMedication(statement, sources));
+  const medication =
+    conceptText(statement.medicationCodeableConcept) ?? (await referencedMedication(statement, sources));
   if (medication === undefined) {
     skipped.push({ reason: 'the medication is named by no code, and its Medication could not be read' });
   }

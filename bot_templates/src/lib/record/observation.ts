@@ -36,7 +36,9 @@ export function resultText(observation: Observation): string {
     ['Observation', conceptText(observation.code)],
     ...measured(observation),
     ...(observation.component ?? []).flatMap((component) => {
-      const values = measured(component).map(([label, value]) => (label === 'Value' ? value : value && `${label} ${value}`));
+      const values = measured(component).map(([label, value]) =>
+        label === 'Value' ? value : value && `${label} ${value}`
+      );
       return [[conceptText(component.code) ?? 'Component', listed(values)] as const];
     }),
     ['Category', conceptWords(observation.category)],

@@ -101,8 +101,7 @@ export function reasonToWithhold(resource: EmbeddedResource): string | undefined
 /** Whether a resource bears the label of the HL7 AI Transparency guide. */
 function isAiWritten(resource: Resource): boolean {
   return (resource.meta?.security ?? []).some(
-    (label) =>
-      label.code === 'AIAST' && label.system === 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue'
+    (label) => label.code === 'AIAST' && label.system === 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue'
   );
 }
 
