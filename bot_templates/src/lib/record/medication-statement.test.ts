@@ -1,6 +1,5 @@
 import type { MedicationStatement } from '@medplum/fhirtypes';
 import { describe, expect, test } from 'vitest';
-import { note } from '../../../test/support/records.ts';
 import { nothing, REFERENCED, sectionsOf } from '../../../test/support/sections.ts';
 import { recordText } from './record-text.ts';
 

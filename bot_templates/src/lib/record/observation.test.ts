@@ -1,6 +1,6 @@
 import type { Observation } from '@medplum/fhirtypes';
 import { describe, expect, test } from 'vitest';
-import { note, observation } from '../../../test/support/records.ts';
+import { observation } from '../../../test/support/records.ts';
 import { nothing, sectionsOf } from '../../../test/support/sections.ts';
 import { recordText } from './record-text.ts';
 
