@@ -77,9 +77,9 @@ distclean: clean ## remove the environment and node_modules too
 $(VENV)/.requirements: requirements/dev.txt
 	@test -n "$(PYTHON)" || { echo "medbots needs Python 3.11 or later on PATH" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	$(PIP) install -qq --require-hashes -r requirements/dev.txt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml hatch_build.py
-	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@

@@ -113,7 +113,7 @@ def main(argv: list[str]) -> int:
         return 64
     with server() as running, running.database() as database:
         environ = os.environ | {"MEDBOTS_TEST_DATABASE_URL": database.url.reveal()}
-        return subprocess.run(command, check=False, env=environ).returncode  # noqa: S603
+        return subprocess.run(command, check=False, env=environ).returncode
 
 
 if __name__ == "__main__":
