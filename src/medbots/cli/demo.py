@@ -52,7 +52,7 @@ def demo(ctx: typer.Context, keep: Keep = False) -> None:
 def _play(opts: options.Options, story: Story, *, keep: bool) -> None:
     """Start the stack, let the story happen on it, and stop what was started."""
     from medbots.cli import demo_story
-    from medbots.local import supervisor
+    from medbots.local import signals, supervisor
 
     stack = supervisor.Supervisor(story.folder / "local", preferred={})
     try:
@@ -64,7 +64,8 @@ def _play(opts: options.Options, story: Story, *, keep: bool) -> None:
         raise
     finally:
         if story.started and not (keep and story.complete):
-            stack.down(story.stopped)
+            with signals.deferred():
+                stack.down(story.stopped)
 
 
 def _start(opts: options.Options, stack: Supervisor, story: Story) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medbots import errors, files
-from medbots.local import allotment, logs, service, stack, stackfile
+from medbots.local import allotment, logs, service, signals, stack, stackfile
 
 _POLL_SECONDS = 0.03
 _PROGRESS_SECONDS = 5.0
@@ -77,11 +76,12 @@ class Supervisor:
                 for one in services.values():
                     if not self._keep(one, tell):
                         tell(Event(one.name, "starting", one.url))
-                        started.append(one)
-                        one.start()
+                        with signals.deferred():
+                            started.append(one)
+                            one.start()
                 self._wait(started, time.monotonic() + wish.timeout, tell)
             except BaseException:
-                with _uninterrupted():
+                with signals.deferred():
                     self._stop(list(reversed(started)), tell)
                 raise
             return stack.profile(self.layout, content)
@@ -263,17 +263,3 @@ def _late(one: service.Service, seconds: float) -> errors.LocalStackError:
         f"{one.name} was not ready after {seconds:.0f} s:\n{said}",
         hint=f"medbots local logs {one.name}",
     )
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let a second Ctrl-C wait until what was started is stopped."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not the main thread: signals do not come here
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
