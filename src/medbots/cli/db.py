@@ -66,10 +66,12 @@ def init(ctx: typer.Context, expect_project: ExpectProject = None) -> None:
     except errors.MedbotsError as error:
         if not any(render_db.changed(step) for step in report.steps):
             raise
-        partly = errors.PartlyAppliedError(error.message, hint=error.hint)
-        render_db.initialised(opts, report, partly)
-        partly.reported = opts.json
-        raise partly from error
+        end = error
+        if not isinstance(error, errors.InterruptedByUserError):
+            end = errors.PartlyAppliedError(error.message, hint=error.hint)
+        render_db.initialised(opts, report, end)
+        end.reported = opts.json
+        raise end from error
     render_db.initialised(opts, report)
 
 

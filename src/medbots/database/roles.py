@@ -18,6 +18,7 @@ from medbots.database import table
 TABLES = (table.NAME, table.TOMBSTONES)
 PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _PASSWORD_BYTES = 32
+CREATED = "made, for its own rows of the two tables and nothing else"
 
 _ATTRIBUTES = {
     # What a role has by default, and ours must not; only a superuser may name the first three.
@@ -86,13 +87,14 @@ async def ensure(
     """
     with connection_module.translated(doing=f"role {role.name}"):
         async with connection.transaction():
-            return (
+            done = [
                 *await _ensure_role(connection, role),
                 *await _ensure_settings(connection, role, search_path),
                 *await _ensure_access(connection, role, search_path),
                 *await _ensure_grants(connection, role),
                 *await _ensure_policies(connection, role),
-            )
+            ]
+    return (CREATED,) if done[:1] == [CREATED] else tuple(done)
 
 
 async def set_password(connection: connection_module.Connection, role: Role) -> secret.Secret:
@@ -113,6 +115,17 @@ async def shared(connection: connection_module.Connection, role: Role) -> bool:
         [table.NAME, role.policy],
     )
     return await cursor.fetchone() == (True,)
+
+
+async def intruders(connection: connection_module.Connection, role: Role) -> tuple[str, ...]:
+    """Return the policies of others that show the role more than its own rows, with their cure."""
+    cursor = await connection.execute(
+        "SELECT format('DROP POLICY %%I ON %%s', polname, polrelid::regclass) FROM pg_policy "
+        "WHERE polrelid = ANY (%s::regclass[]) AND polname <> %s AND polpermissive "
+        "AND polroles && ARRAY[0::oid, %s::regrole::oid] ORDER BY 1",
+        [list(TABLES), role.policy, role.name],
+    )
+    return tuple([statement async for (statement,) in cursor])
 
 
 async def _ensure_role(connection: connection_module.Connection, role: Role) -> list[str]:
@@ -137,7 +150,7 @@ async def _ensure_role(connection: connection_module.Connection, role: Role) -> 
         )
         note = f"bots of Medplum project {role.project}; made by medbots db init"
         await _run(connection, "COMMENT ON ROLE {} IS {}", role, sql.Literal(note))
-        return ["created"]
+        return [CREATED]
     wrong = [
         keyword
         for (wanted, keyword), actual in zip(_ATTRIBUTES.values(), row, strict=True)
@@ -220,6 +233,12 @@ async def _ensure_policies(connection: connection_module.Connection, role: Role)
     done = []
     own_rows = f"(project_id = '{role.project}'::uuid)"
     for name in TABLES:
+        cursor = await connection.execute(
+            "SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass", [name]
+        )
+        if await cursor.fetchone() != (True,):
+            await _run(connection, "ALTER TABLE {1} ENABLE ROW LEVEL SECURITY", role, sql.SQL(name))
+            done.append(f"enabled row-level security on {name}")
         cursor = await connection.execute(
             "SELECT polcmd::text, polpermissive, polroles = ARRAY[%s::regrole::oid], "
             "pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) "

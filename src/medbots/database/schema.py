@@ -109,7 +109,7 @@ async def init(
             yield Step("index", indexes.NAME, Action.CREATE if built else Action.UNCHANGED)
             path = extension.search_path(vector.schema)
             done = await roles.ensure(connection, role, path)
-            yield _role_step(role, done, open_schema=await rights.public_may_create(connection))
+            yield _role_step(role, done, await _warnings(connection, role))
             yield await _store_url(connection, wish, role, stored, store)
 
 
@@ -143,16 +143,26 @@ async def _migrate(
         yield Step("migration", f"{entry.version:04}_{entry.name}", action, details)
 
 
-def _role_step(role: roles.Role, done: tuple[str, ...], *, open_schema: bool) -> Step:
+def _role_step(role: roles.Role, done: tuple[str, ...], warnings: tuple[str, ...]) -> Step:
     if not done:
         action = Action.UNCHANGED
     else:
-        action = Action.CREATE if done[0] == "created" else Action.UPDATE
-    warning = (
-        "every role may make tables in schema public, the bots' too: REVOKE CREATE ON SCHEMA "
-        "public FROM PUBLIC, when no other program counts on it"
-    )
-    return Step("role", role.name, action, done, (warning,) if open_schema else ())
+        action = Action.CREATE if done[0] == roles.CREATED else Action.UPDATE
+    return Step("role", role.name, action, done, warnings)
+
+
+async def _warnings(connection: connection_module.Connection, role: roles.Role) -> tuple[str, ...]:
+    """Return what weakens the role's limits and is not for medbots to change."""
+    found = [
+        f"another policy shows the bots rows of other projects: {cure}"
+        for cure in await roles.intruders(connection, role)
+    ]
+    if await rights.public_may_create(connection):
+        found.append(
+            "every role may make tables in schema public, the bots' too: REVOKE CREATE ON SCHEMA "
+            "public FROM PUBLIC, when no other program counts on it"
+        )
+    return tuple(found)
 
 
 async def _store_url(

