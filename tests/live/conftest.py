@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live import local_stack, medplum, projects, router, scratch, target
+from tests.live import stage as stage_module
 from tests.live.medplum import Session
 from tests.live.projects import Clinic
 from tests.live.scratch import Scratch
+from tests.live.stage import Stage
 from tests.live.target import Target
 from tests.live.watch import Watch
 
@@ -149,11 +150,38 @@ def new_project(super_admin: Session) -> Iterator[Callable[..., Clinic]]:
         projects.remove_project(super_admin, clinic)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the developer's own sessions and settings out of the tests."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("MEDBOTS_")}
-    os.environ["MEDBOTS_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
-    yield
-    os.environ.pop("MEDBOTS_STATE_DIR")
-    os.environ.update(kept)
+@pytest.fixture(scope="module")
+def stage(
+    super_admin_if_any: Session | None,
+    home: Clinic,
+    whole: Target,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """A project for medbots' bots, with nothing deployed: a new one where that is allowed."""
+    folder = tmp_path_factory.mktemp("stage")
+    if super_admin_if_any is None:
+        if "bots" not in home.features:
+            pytest.skip(NO_BOTS)
+        with stage_module.of(home, whole, folder) as made:
+            yield made
+        return
+    clinic = projects.make_project(super_admin_if_any, "stage", ["bots"])
+    try:
+        with stage_module.of(clinic, whole, folder) as made:
+            yield made
+    finally:
+        projects.remove_project(super_admin_if_any, clinic)
+
+
+@pytest.fixture(scope="module")
+def deployed(stage: Stage) -> Stage:
+    """The same after the main job: bots, subscriptions, database."""
+    stage.deploy()
+    return stage
+
+
+@pytest.fixture
+def records(deployed: Stage) -> Iterator[Scratch]:
+    """What the test makes in the deployed project; deleted after it, with its rows."""
+    with stage_module.records(deployed) as things:
+        yield things

@@ -27,6 +27,11 @@ class Scratch:
         self._made: list[str] = []
         self._members: list[Member] = []
 
+    @property
+    def references(self) -> list[str]:
+        """What is remembered so far."""
+        return list(self._made)
+
     def keep(self, reference: str) -> str:
         """Remember something that was made otherwise, to be deleted."""
         self._made.append(reference)

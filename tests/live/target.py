@@ -7,6 +7,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+OTHERS = (
+    "MEDBOTS_BOT_DATABASE_URL",
+    "MEDBOTS_BOT_LLM_ROUTER_URL",
+    "MEDBOTS_ALLOW_HTTP",
+    "CLINICAL_MODEL",
+    "EMBEDDING_MODEL",
+    "EMBEDDING_DIM",
+    "EMBEDDING_PREFIX_MODE",
+)
 REQUIRED = ("MEDPLUM_BASE_URL", "MEDPLUM_EMAIL", "MEDPLUM_PASSWORD", "MEDBOTS_DATABASE_URL")
 
 
@@ -34,6 +43,8 @@ class Target:
     router_key: str | None
     super_admin: Login | None
     """None: the cases that need one are skipped, each with that reason."""
+    others: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Further settings of medbots that the environment gives, by variable."""
 
     def with_router(self, url: str, key: str | None) -> Target:
         """Return this target with another model router."""
@@ -42,6 +53,7 @@ class Target:
     def environment(self) -> dict[str, str]:
         """Return the settings of `medbots` for this target."""
         settings = {
+            **self.others,
             "MEDPLUM_BASE_URL": self.base_url,
             "MEDPLUM_EMAIL": self.owner.email,
             "MEDPLUM_PASSWORD": self.owner.password,
@@ -73,6 +85,7 @@ def from_settings(settings: Mapping[str, str], super_admin: Login | None) -> Tar
         router_url=settings.get("LLM_ROUTER_URL"),
         router_key=settings.get("LLM_API_KEY"),
         super_admin=super_admin,
+        others={name: settings[name] for name in OTHERS if settings.get(name)},
     )
 
 
