@@ -100,9 +100,28 @@ def server() -> Iterator[Server]:
         embedded = postgres.EmbeddedPostgres(Path(folder) / "postgres", settings=FAST)
         try:
             embedded.start()
-            yield Server(embedded)
+            with _ended_with_us(embedded.pid, Path(folder)):
+                yield Server(embedded)
         finally:
             embedded.remove()
+
+
+@contextlib.contextmanager
+def _ended_with_us(pid: int | None, folder: Path) -> Iterator[None]:
+    """Let a server end with this process, also when that is killed: its end of a pipe closes."""
+    script = 'cat >/dev/null; kill -INT "$1"; while kill -0 "$1"; do sleep 0.1; done; rm -rf "$2"'
+    watchdog = subprocess.Popen(
+        ["/bin/sh", "-c", script, "sh", str(pid), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        watchdog.kill()
+        watchdog.communicate()
 
 
 def main(argv: list[str]) -> int:
