@@ -11,6 +11,8 @@ from medbots import errors, secret, urls
 PROFILE = "MEDBOTS_PROFILE"
 """Names the profile: in the environment as a choice, in a profile's values as its own name."""
 DEFAULT_PROFILE = "default"
+FROM_DEFAULT = "default"
+"""The origin of a value that nobody set."""
 
 VARIABLES: Mapping[str, str] = {
     "base_url": "MEDPLUM_BASE_URL",
@@ -87,7 +89,7 @@ class Settings:
 
     def origin(self, name: str) -> str:
         """Return the source of a setting."""
-        return self.origins.get(name, "default")
+        return self.origins.get(name, FROM_DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def resolve(
     name = profile.get(PROFILE) or DEFAULT_PROFILE
     own = _Level(f"profile {name}", _by_variable(profile))
     outer = (_Level("flag", _given(flags)), _Level("env", _by_variable(environ)))
-    inner = (_Level("manifest", _given(manifest)), _Level("default", DEFAULTS))
+    inner = (_Level("manifest", _given(manifest)), _Level(FROM_DEFAULT, DEFAULTS))
     found = _Resolution((*outer, own, *inner))
     if not found.concerns(own):
         found = _Resolution((*outer, *inner))

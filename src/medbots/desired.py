@@ -41,45 +41,40 @@ def build(
             model.DeviceSpec(alias, f"{alias} (model alias)")
             for alias in dict.fromkeys((settings.clinical_model, settings.embedding_model))
         ),
-        secrets=tuple(secrets(the_manifest.bots, settings, environ, project_id)),
+        secrets=tuple(secrets(the_manifest, settings, environ, project_id)),
     )
 
 
 def secrets(
-    bots: tuple[model.BotSpec, ...],
+    the_manifest: manifest.Manifest,
     settings: config.Settings,
     environ: Mapping[str, str],
     project_id: str,
 ) -> list[model.SecretSpec]:
-    """Return the project secrets that `bots` read, with the values that are known here."""
-    required = {name for bot in bots for name in bot.secrets}
-    optional = {name for bot in bots for name in bot.optional_secrets}
+    """Return the project secrets that the bots read, with the values that are known here."""
+    required = {name for bot in the_manifest.bots for name in bot.secrets}
+    optional = {name for bot in the_manifest.bots for name in bot.optional_secrets}
+    known = {"MEDBOTS_PROJECT_ID": project_id, "MEDBOTS_NAMESPACE": the_manifest.namespace}
+    values = {**environ, **known}
     return [
-        _secret(name, settings, environ, project_id, required=name in required)
+        _secret(name, settings, values, required=name in required)
         for name in sorted(required | optional)
     ]
 
 
 def _secret(
-    name: str,
-    settings: config.Settings,
-    environ: Mapping[str, str],
-    project_id: str,
-    *,
-    required: bool,
+    name: str, settings: config.Settings, values: Mapping[str, str], *, required: bool
 ) -> model.SecretSpec:
     spec = model.SecretSpec(name, required=required, made_by=_MADE_BY.get(name))
     if spec.made_by:
         return spec
-    if name == "MEDBOTS_PROJECT_ID":
-        return replace(spec, value=secret.Secret(project_id))
     if name in _SETTINGS:
         value = getattr(settings, _SETTINGS[name])
         if isinstance(value, secret.Secret) or value is None:
             return replace(spec, value=value)
-        default = settings.origin(_SETTINGS[name]) == "default"
+        default = settings.origin(_SETTINGS[name]) == config.FROM_DEFAULT
         return replace(spec, value=secret.Secret(str(value)), default=default)
-    return replace(spec, value=secret.Secret(environ[name]) if environ.get(name) else None)
+    return replace(spec, value=secret.Secret(values[name]) if values.get(name) else None)
 
 
 def only(desired: model.Desired, pattern: str) -> model.Desired:
