@@ -1,0 +1,1 @@
+"""How long the things take that users wait for: `make bench`."""

@@ -1,0 +1,65 @@
+"""Measures, prints a table, and writes the figures to `build/benchmarks.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import medbots
+from benchmarks import command, delay, deploy, startup
+from benchmarks.figures import Figure
+
+TARGET = Path(__file__).parent.parent / "build" / "benchmarks.json"
+_ROW = "{:<40} {:>5} {:>10} {:>10} {:>9}  {}"
+
+
+def main() -> int:
+    """Run every benchmark; return 1 when a goal is missed."""
+    print(_ROW.format("", "runs", "median ms", "p95 ms", "requests", "goal"))
+    figures = []
+    for figure in _figures():
+        print(_line(figure), flush=True)
+        figures.append(figure)
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text(json.dumps(_document(figures), indent=2) + "\n")
+    print(f"\nwritten to {TARGET}")
+    return int(any(figure.met is False for figure in figures))
+
+
+def _figures() -> Iterator[Figure]:
+    yield from startup.measure()
+    with command.stack() as environ:
+        yield from deploy.measure(environ)
+    with command.stack() as environ:
+        yield from delay.measure(environ)
+
+
+def _line(figure: Figure) -> str:
+    verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
+    requests = "" if figure.requests is None else str(figure.requests)
+    times = (f"{figure.median:.1f}", f"{figure.p95:.1f}")
+    goal = f"{figure.goal} {verdict}".strip()
+    return _ROW.format(figure.what, len(figure.milliseconds), *times, requests, goal).rstrip()
+
+
+def _document(figures: list[Figure]) -> dict[str, object]:
+    return {
+        "medbots": medbots.__version__,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cpus": os.cpu_count(),
+            "load": os.getloadavg()[0],
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+        "figures": [figure.document() for figure in figures],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
