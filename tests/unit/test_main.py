@@ -32,7 +32,7 @@ def test_usage_error_as_json(args: list[str], capsys: pytest.CaptureFixture[str]
 def test_unknown_format(capsys: pytest.CaptureFixture[str]) -> None:
     """A format that does not exist names those that do."""
     assert boundary.run(["plan", "--format", "yaml"]) == 64
-    assert "'text' nor 'json'" in capsys.readouterr().err
+    assert "none of 'text', 'json'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
