@@ -17,7 +17,7 @@ help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: build ## the whole pipeline on this machine, from nothing to a search
-	$(BIN)/medbots demo
+	MEDBOTS_STATE_DIR=$${MEDBOTS_STATE_DIR:-$(CURDIR)/.state} $(BIN)/medbots demo
 
 test: lint unit bots server live ## everything that CI runs before the demo
 

@@ -32,6 +32,11 @@ class Event:
     seconds: float = 0.0
 
 
+_OTHER_ENGINE = (
+    "the vectors in the database were made by another engine, under the same name: searches mix "
+    "them up until the records are embedded anew (or the stack is reset)"
+)
+
 Tell = Callable[[Event], None]
 """Takes each event at once. A callback and no iterator: whatever happens to the caller, what was
 started is stopped before the error leaves `up`."""
@@ -144,6 +149,8 @@ class Supervisor:
         )
         for moved in chosen.moved:
             tell(Event(moved.service, "note", moved.told))
+        if known.ports and models.embeddings != known.models.embeddings:
+            tell(Event(stack.MODELS, "note", _OTHER_ENGINE))
         content = replace(known, ports=chosen.ports, models=models)
         if content != known:
             self._stop_moved(known, content, tell)

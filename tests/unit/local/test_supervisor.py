@@ -298,6 +298,17 @@ def test_ports_and_credentials_are_remembered(stage: Stage) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_another_engine_is_told_of(stage: Stage) -> None:
+    """Vectors of two engines do not compare, and nothing but this message says so."""
+    stage.up()
+    assert not any(event.what == "note" for event in stage.events)
+    stage.up(Wish(embeddings="minilm"))
+    assert [event.detail for event in stage.events if event.what == "note"] == [
+        "the vectors in the database were made by another engine, under the same name: searches "
+        "mix them up until the records are embedded anew (or the stack is reset)"
+    ]
+
+
 def test_another_port_stops_the_service_first(stage: Stage) -> None:
     """A running service that is given another port is stopped while it is still known."""
     stage.up()
