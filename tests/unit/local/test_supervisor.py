@@ -303,10 +303,8 @@ def test_another_engine_is_told_of(stage: Stage) -> None:
     stage.up()
     assert not any(event.what == "note" for event in stage.events)
     stage.up(Wish(embeddings="minilm"))
-    assert [event.detail for event in stage.events if event.what == "note"] == [
-        "the vectors in the database were made by another engine, under the same name: searches "
-        "mix them up until the records are embedded anew (or the stack is reset)"
-    ]
+    (note,) = [event.detail for event in stage.events if event.what == "note"]
+    assert note.startswith("the vectors in the database were made by another engine")
 
 
 def test_another_port_stops_the_service_first(stage: Stage) -> None:
