@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-HEAVY = ("psycopg", "httpx", "jinja2", "yaml", "pydantic", "asyncio", "rich", "importlib.metadata")
+HEAVY = (
+    "psycopg",
+    "httpx",
+    "jinja2",
+    "yaml",
+    "pydantic",
+    "asyncio",
+    "rich",
+    "importlib.metadata",
+    "medbots.state",
+)
 
 
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["db", "--help"], ["login", "--help"]])

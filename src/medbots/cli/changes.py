@@ -16,6 +16,9 @@ from medbots.cli import options, render_changes, wiring
 if TYPE_CHECKING:
     from medbots import apply, config, manifest, model, plan
 
+ALL = tuple(state.Kind)
+"""The kinds that `plan` shows."""
+
 DEPLOY = tuple(kind for kind in state.Kind if kind is not state.Kind.SUBSCRIPTION)
 """The kinds that `deploy` keeps."""
 

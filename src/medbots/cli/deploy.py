@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medbots import state
-from medbots.cli import changes, options
+from medbots.cli import options
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, change nothing.")]
 Only = Annotated[str | None, typer.Option("--only", metavar="GLOB", help="Keys to limit it to.")]
@@ -34,8 +33,10 @@ def plan(
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
     """Show what deploy and subscriptions sync would change; change nothing."""
+    from medbots.cli import changes
+
     request = changes.Request(
-        tuple(state.Kind),
+        changes.ALL,
         dry_run=True,
         only=only,
         expect_project=expect_project,
@@ -53,6 +54,8 @@ def deploy(
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
     """Bring the bots, with all that they need to run, into the project."""
+    from medbots.cli import changes
+
     request = changes.Request(
         changes.DEPLOY, dry_run, only, jobs, expect_project, detailed_exitcode and dry_run
     )

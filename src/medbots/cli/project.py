@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medbots import errors, state
-from medbots.cli import changes, options, render_changes, wiring
+from medbots import errors
+from medbots.cli import options, wiring
 
 if TYPE_CHECKING:
+    from medbots import state
+    from medbots.cli import changes
     from medbots.medplum.client import Client
 
 noun = typer.Typer(
@@ -18,8 +20,6 @@ noun = typer.Typer(
     no_args_is_help=True,
     help="The Medplum project that the bots live in.",
 )
-
-_KINDS = (state.Kind.FEATURE, state.Kind.MEMBERSHIP)
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +45,8 @@ def doctor(
 
     Features and memberships of existing bots can be given by a super admin only.
     """
+    from medbots.cli import changes, render_changes
+
     opts = options.of(ctx)
     report = changes.Report(dry_run=not fix)
     changes.reported(opts, report, _examine(opts, target, report))
@@ -58,6 +60,8 @@ def doctor(
 
 
 async def _examine(opts: options.Options, target: str | None, report: changes.Report) -> None:
+    from medbots import state
+    from medbots.cli import changes
     from medbots.medplum import server
 
     the_manifest = wiring.manifest(opts)
@@ -65,12 +69,15 @@ async def _examine(opts: options.Options, target: str | None, report: changes.Re
     async with wiring.connected(settings) as client:
         project = await _target(client, target)
         the_server = server.ProjectServer(client, the_manifest.namespace, project=project)
-        request = changes.Request(_KINDS, dry_run=report.dry_run)
+        kinds = (state.Kind.FEATURE, state.Kind.MEMBERSHIP)
+        request = changes.Request(kinds, dry_run=report.dry_run)
         wish = changes.wish(the_manifest, settings, {}, request, project)
         await changes.run(the_server, wish, request, report, client)
 
 
 async def _target(client: Client, target: str | None) -> state.Project:
+    from medbots import state
+
     own = state.Project(client.project.id, client.project.name)
     if target is None or target in (own.id, own.name):
         return own

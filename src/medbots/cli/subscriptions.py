@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from medbots.cli import changes, options, render, wiring
+from medbots.cli import options, render, wiring
 from medbots.cli.deploy import DetailedExitcode, DryRun, ExpectProject, Jobs, Only
 
 noun = typer.Typer(
@@ -32,6 +32,8 @@ def sync(
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
     """Make the project's Subscriptions what the manifest says."""
+    from medbots.cli import changes
+
     request = changes.Request(
         changes.SYNC, dry_run, only, jobs, expect_project, detailed_exitcode and dry_run
     )

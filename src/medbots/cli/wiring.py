@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from medbots import config, errors, model
+from medbots import config, errors
 from medbots.cli import options
 
 if TYPE_CHECKING:
     from medbots import manifest as manifest_module
+    from medbots import model
     from medbots.bundler import Built
     from medbots.medplum.client import Client
     from medbots.medplum.sessions import Sessions
