@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import httpx
 import psycopg
@@ -59,9 +60,9 @@ def _create(http: httpx.Client, resource: dict[str, object]) -> str:
     return str(answer.json()["id"])
 
 
-def _login(environ: Mapping[str, str]) -> httpx.Client:
-    """Return a client that is logged in; its login is not what is measured."""
-    http = httpx.Client(base_url=environ["MEDPLUM_BASE_URL"])
+@contextmanager
+def _login(environ: Mapping[str, str]) -> Iterator[httpx.Client]:
+    """Give a client that is logged in; its login is not what is measured."""
     verifier = base64.urlsafe_b64encode(b"a verifier for benchmarks, no secret").decode()
     asked = {
         "email": environ["MEDPLUM_EMAIL"],
@@ -70,8 +71,9 @@ def _login(environ: Mapping[str, str]) -> httpx.Client:
         "codeChallenge": verifier,
         "codeChallengeMethod": "plain",
     }
-    code = http.post("auth/login", json=asked).raise_for_status().json()["code"]
-    form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
-    token = http.post("oauth2/token", data=form).raise_for_status().json()["access_token"]
-    http.headers["Authorization"] = f"Bearer {token}"
-    return http
+    with httpx.Client(base_url=environ["MEDPLUM_BASE_URL"]) as http:
+        code = http.post("auth/login", json=asked).raise_for_status().json()["code"]
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
+        token = http.post("oauth2/token", data=form).raise_for_status().json()["access_token"]
+        http.headers["Authorization"] = f"Bearer {token}"
+        yield http
