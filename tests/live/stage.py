@@ -192,6 +192,13 @@ def _clear(stage: Stage, secrets: list[Json], *, had_role: bool) -> None:
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
+def role_of(stage: Stage) -> str:
+    """Return the name of the project's bot role; there must be one."""
+    found = _role(stage)
+    assert found, "the project has no role in this database"
+    return found
+
+
 def _role(stage: Stage) -> str | None:
     """Return the name of the project's bot role in this database."""
     with stage.database() as connection:
