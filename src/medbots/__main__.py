@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -14,6 +16,10 @@ from medbots.cli import app
 
 def main() -> None:
     """Run the command line and exit with the contract's code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A pipe on Windows, or a terminal without UTF-8, must not turn a name into a traceback.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -56,7 +62,7 @@ def _report(error: errors.MedbotsError, args: Sequence[str]) -> int:
 
 def _wants_json(args: Sequence[str]) -> bool:
     """Whether JSON was asked for, also on a line that could not be parsed."""
-    pairs = zip(args, [*args[1:], ""], strict=True)
+    pairs = itertools.pairwise([*args, ""])
     return any(one == "--format=json" or (one, two) == ("--format", "json") for one, two in pairs)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from medbots import __main__ as boundary
 from medbots import errors
-from medbots.cli import changes
+from medbots.cli import changes, render
 
 
 def test_unknown_command_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,6 +22,37 @@ def test_unknown_command_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "depoly" in captured.err
+
+
+@pytest.mark.parametrize("args", [[], ["db"], ["local"], ["subscriptions"]])
+def test_without_a_verb_the_help_is_shown(
+    args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who types only `medbots`, or only a noun, sees its verbs; a pipeline sees a usage error."""
+    assert boundary.run(args) == 64
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"Usage: {' '.join(['medbots', *args])} [OPTIONS] COMMAND")
+
+
+def test_a_terminal_without_utf8(tmp_path: Path) -> None:
+    """What an encoding lacks is escaped, and ends no command in a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "medbots", "profile", "show", "höhle→"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "MEDBOTS_STATE_DIR": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 64
+    assert rb"error: there is no profile 'h\xf6hle\u2192'" in done.stderr
+
+
+def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    """A document can be read whatever encoding a pipe has."""
+    render.json({"name": "Höhle → 1"})
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert json.loads(out) == {"name": "Höhle → 1"}
 
 
 @pytest.mark.parametrize("args", [["--format", "json", "depoly"], ["depoly", "--format=json"]])

@@ -13,6 +13,8 @@ from typing import Any
 import typer
 from typer import core
 
+from medbots import errors
+
 _META = "medbots.options"
 
 
@@ -124,3 +126,10 @@ class Group(core.TyperGroup):
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
         super().__init__(*args, params=[*(params or []), *_global_options()], **attributes)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show the help where nothing was asked for: a usage error that needs no other words."""
+        if not args and self.no_args_is_help:
+            typer.echo(ctx.get_help(), err=True)
+            ctx.exit(errors.UsageError.exit_code)
+        return super().parse_args(ctx, args)

@@ -36,8 +36,8 @@ def _console(opts: options.Options, *, error: bool = False) -> Console:
 
 
 def json(document: Any) -> None:
-    """Print one JSON document on stdout."""
-    sys.stdout.write(json_module.dumps(document, ensure_ascii=False) + "\n")
+    """Print one JSON document on stdout, in ASCII: no encoding of a pipe can spoil it."""
+    sys.stdout.write(json_module.dumps(document) + "\n")
     sys.stdout.flush()
 
 
