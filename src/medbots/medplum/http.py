@@ -16,7 +16,7 @@ import httpx
 
 import medbots
 from medbots import errors, urls
-from medbots.medplum import retry
+from medbots.medplum import outcome, retry
 
 LOG = logging.getLogger("medbots.http")
 
@@ -144,7 +144,7 @@ class Http:
                 answer, asked = await self._once(request, name, time_limit)
                 if not (any_type and answer.ok):
                     self._expect_medplum(answer)
-            except httpx.TransportError as exc:
+            except httpx.RequestError as exc:
                 patient = time.monotonic() - start < _PATIENCE and _may_repeat(safely, exc)
                 pause = self._policy.pause(attempt) if patient else None
                 if pause is None:
@@ -199,8 +199,8 @@ class Http:
                 hint=hint,
             )
         page = answer.media_type == "text/html"
-        if page or (answer.status == 404 and answer.document() is None):  # noqa: PLR2004
-            what = "an HTML page instead of JSON" if page else "something other than JSON"
+        if page or (answer.status == 404 and not outcome.is_outcome(answer.document())):  # noqa: PLR2004
+            what = "an HTML page instead of JSON" if page else "a 404 that is no Medplum's"
             raise errors.UnreachableError(
                 f"{answer.request}: {self._server} answered with {what} (HTTP {answer.status}): "
                 "is this a Medplum server?",
@@ -208,7 +208,7 @@ class Http:
             )
 
     def _unreachable(
-        self, exc: httpx.TransportError, name: str, time_limit: float
+        self, exc: httpx.RequestError, name: str, time_limit: float
     ) -> errors.UnreachableError:
         why, hint = _reason(exc, time_limit)
         message = f"{self._server} cannot be reached: {why}"
@@ -234,7 +234,7 @@ def _causes(exc: BaseException) -> list[BaseException]:
     return chain
 
 
-def _may_repeat(method: str, exc: httpx.TransportError) -> bool:
+def _may_repeat(method: str, exc: httpx.RequestError) -> bool:
     """Whether the same request may succeed a moment later, and can do no harm twice."""
     if any(isinstance(one, ssl.SSLError | socket.gaierror) for one in _causes(exc)):
         return False
@@ -244,7 +244,7 @@ def _may_repeat(method: str, exc: httpx.TransportError) -> bool:
     return nothing_sent or method == "GET"
 
 
-def _reason(exc: httpx.TransportError, time_limit: float) -> tuple[str, str]:
+def _reason(exc: httpx.RequestError, time_limit: float) -> tuple[str, str]:
     """Say why no answer came, and what helps."""
     chain = _causes(exc)
     start = "start the server, or name another one by MEDPLUM_BASE_URL or --base-url"

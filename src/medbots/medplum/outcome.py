@@ -36,12 +36,15 @@ def _issue(issue: dict[str, Any]) -> str:
     return said
 
 
+def is_outcome(document: Any) -> bool:
+    """Whether a document is an OperationOutcome, in which a Medplum says what it refuses."""
+    return isinstance(document, dict) and document.get("resourceType") == "OperationOutcome"
+
+
 def is_error(document: Any) -> bool:
     """Whether a document is an OperationOutcome that reports a failure, whatever its status."""
-    return (
-        isinstance(document, dict)
-        and document.get("resourceType") == "OperationOutcome"
-        and any(one.get("severity") in ("error", "fatal") for one in _dicts(document.get("issue")))
+    return is_outcome(document) and any(
+        one.get("severity") in ("error", "fatal") for one in _dicts(document.get("issue"))
     )
 
 

@@ -153,6 +153,7 @@ CERTIFICATE.verify_message = "self-signed certificate"
         (httpx.ReadTimeout("x"), "no answer within 60 s", 4),
         (httpx.ConnectError("x"), "no connection", 4),
         (httpx.RemoteProtocolError("x"), "connection broke (RemoteProtocolError)", 4),
+        (httpx.DecodingError("x"), "connection broke (DecodingError)", 4),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -179,9 +180,16 @@ async def test_web_page_is_no_medplum(status: int) -> None:
     assert "secret page" not in caught.value.message
 
 
-@pytest.mark.parametrize("answer", [httpx.Response(404), httpx.Response(404, text="no such page")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(404),
+        httpx.Response(404, text="no such page"),
+        httpx.Response(404, json={"error": "no such route"}),
+    ],
+)
 async def test_path_unknown_to_another_server(answer: httpx.Response) -> None:
-    """A Medplum says in JSON what it does not know; a bare 404 comes from something else."""
+    """A Medplum says in an OperationOutcome what it does not know; any other 404 is not its own."""
     with pytest.raises(errors.UnreachableError, match="is this a Medplum server"):
         await Line(answer).http().send("POST", "auth/login", content=b"{}")
 
