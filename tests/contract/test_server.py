@@ -98,6 +98,7 @@ async def test_a_second_run_writes_nothing(subject: Subject) -> None:
     [
         {"name": "Renamed Bot"},
         {"description": "Other words."},
+        {"description": ""},
         {"timeout": 99},
         {"run_as_user": True},
         {"policy": ({"resourceType": "Patient", "interaction": ["read"]},)},
@@ -185,6 +186,69 @@ async def test_a_bot_of_that_name_is_adopted_with_what_others_wrote(
     assert len(medplum.of("Bot")) == 1
     assert [one["system"] for one in bot["identifier"]] == ["urn:theirs", "urn:medbots/bot"]
     assert [one["system"] for one in bot["meta"]["tag"]] == ["urn:theirs", "urn:medbots/digest"]
+
+
+async def test_what_others_wrote_into_policy_and_device_is_kept(
+    real: server.ProjectServer, medplum: Medplum
+) -> None:
+    """Rules and name are ours; a limit to addresses, a manufacturer or a tag is somebody else's."""
+    await run(real, specs.desired())
+    policy, device = medplum.of("AccessPolicy")[0], medplum.of("Device")[0]
+    rule = {"name": "ward", "value": "10.0.0.0/8", "action": "allow"}
+    policy |= {"ipAccessRule": [rule], "resource": []}
+    policy["meta"]["tag"].append({"system": "urn:theirs", "code": "x"})
+    device |= {"manufacturer": "ACME", "deviceName": [{"name": "other", "type": "model-name"}]}
+    device["identifier"].append({"system": "urn:theirs", "value": "7"})
+    await run(real, specs.desired())
+    assert await left(real, specs.desired()) == []
+    assert policy["ipAccessRule"] == [rule]
+    assert {one["system"] for one in policy["meta"]["tag"]} == {"urn:theirs", "urn:medbots/policy"}
+    assert device["manufacturer"] == "ACME"
+    assert {one["system"] for one in device["identifier"]} == {"urn:theirs", "urn:medbots/device"}
+
+
+async def test_a_policy_changed_in_between_is_a_conflict(
+    real: server.ProjectServer, medplum: Medplum
+) -> None:
+    """Rules that somebody else wrote since the plan was made are not overwritten."""
+    await run(real, specs.desired())
+    wish = specs.desired(specs.bot(policy=({"resourceType": "Patient"},)))
+    the_plan = plan.diff(wish, await real.read(wish))
+    medplum._new_version(medplum.of("AccessPolicy")[0])
+    ended = [one async for one in apply.apply(the_plan, real)]
+    assert [type(one.error) for one in ended if one.error] == [errors.ConflictError]
+
+
+async def test_secrets_that_were_not_kept_are_an_error(
+    real: server.ProjectServer, medplum: Medplum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 200 that stored nothing is not taken for success; no value is told."""
+    monkeypatch.setattr(medplum, "_patch", lambda live, _: medplum._new_version(live))
+    with pytest.raises(errors.ServerError, match="did not keep the secrets TOKEN") as caught:
+        await real.write_secrets({"TOKEN": secret.Secret("hunter22")})
+    assert "hunter22" not in str(caught.value)
+
+
+async def test_a_super_admin_looks_into_the_project_that_is_meant(
+    medplum: Medplum, tmp_path: Path
+) -> None:
+    """In another project than their own, their searches find that one's resources and no others."""
+    medplum.super_admin = True
+    medplum.resources["Project", "p2"] = {"resourceType": "Project", "id": "p2", "meta": {}}
+    async for real in adapter(medplum, tmp_path):
+        other = server.ProjectServer(
+            real._client, "urn:medbots", project=state.Project("p2", "Research")
+        )
+        ids = {}
+        for project in ("p1", "p2"):
+            bot = {"resourceType": "Bot", "name": "Embedding Bot", "meta": {"project": project}}
+            ids[project] = f"Bot/{medplum._created(bot).json()['id']}"
+        found = await other.read(specs.desired(subscriptions=()))
+        assert [f"Bot/{bot.id}" for bot in found.bots] == [ids["p2"]]
+        profile = {"reference": ids["p2"]}
+        member = {"resourceType": "ProjectMembership", "user": profile, "profile": profile}
+        made = medplum._created({**member, "meta": {"project": "p2"}}).json()["id"]
+        assert await other.write_membership(found.bots[0].id, None, None) == made
 
 
 async def test_a_change_in_between_is_a_conflict(

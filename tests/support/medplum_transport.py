@@ -161,8 +161,11 @@ class Medplum:
                 return httpx.Response(400, json=outcome("Test failed"))
             if one["op"] == "add":
                 target[last] = one["value"]
+            if one["op"] == "remove" and target.pop(last, None) is None:
+                return httpx.Response(400, json=outcome("Missing"))
         if live is self.project and not self.super_admin:
             changed["features"] = live["features"]
+        live.clear()
         live.update(changed)
         return self._new_version(live)
 
@@ -198,6 +201,7 @@ def _matches(resource: Json, params: dict[str, str]) -> bool:
         "profile": [resource.get("profile", {}).get("reference", "")],
         "url": [resource.get("channel", {}).get("endpoint", "")],
         "_id": [resource["id"]],
+        "_project": [resource.get("meta", {}).get("project", "p1")],
     }
     return all(
         set(found[name]) & set(re.split(r"(?<!\\),", value))

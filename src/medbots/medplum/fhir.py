@@ -149,16 +149,20 @@ def attachment(bundle: model.Bundle, binary_id: str) -> Json:
 def bot_fields(
     names: Names, spec: model.BotSpec, bundle: model.Bundle, live: Json, binary_id: str | None
 ) -> Json:
-    """Return the managed members of a Bot; identifiers and tags of others are kept."""
+    """Return the managed members of a Bot; identifiers and tags of others are kept.
+
+    None: the member has to go, for the manifest gives none and FHIR knows no empty text.
+    """
     tags = live.get("meta", {}).get("tag")
     written: Json = {
         "identifier": with_entry(live.get("identifier"), names.system("bot"), "value", spec.key),
         "name": spec.name,
-        "description": spec.description,
         "runtimeVersion": fields.RUNTIME,
         "timeout": spec.timeout,
         "runAsUser": spec.run_as_user,
     }
+    if spec.description or live.get("description"):
+        written["description"] = spec.description or None
     if binary_id is not None:
         code = attachment(bundle, binary_id)
         digest = bundle.digest.removeprefix("sha256:")
@@ -167,33 +171,38 @@ def bot_fields(
             "executableCode": code,
             "meta/tag": with_entry(tags, names.system("digest"), "code", digest),
         }
-    return {path: value for path, value in written.items() if value != ""}
+    return written
 
 
 def patch(members: Mapping[str, Any], version: str | None) -> list[Json]:
-    """Return a JSON Patch that sets `members`, and fails when `version` is no longer current."""
+    """Return a JSON Patch that sets `members`, and fails when `version` is no longer current.
+
+    A member that is None is removed: it must be there.
+    """
     guard = [{"op": "test", "path": "/meta/versionId", "value": version}] if version else []
     return guard + [
-        {"op": "add", "path": f"/{path}", "value": value} for path, value in members.items()
+        {"op": "remove", "path": f"/{path}"}
+        if value is None
+        else {"op": "add", "path": f"/{path}", "value": value}
+        for path, value in members.items()
     ]
 
 
-def policy(names: Names, spec: model.BotSpec, name: str) -> Json:
-    """Return the AccessPolicy of a bot's own membership."""
-    return {
-        "resourceType": "AccessPolicy",
-        "meta": {"tag": [{"system": names.system("policy"), "code": spec.key}]},
-        "name": name,
-        "resource": [dict(rule) for rule in spec.policy],
-    }
+def policy(names: Names, spec: model.BotSpec, name: str, live: Json | None = None) -> Json:
+    """Return the AccessPolicy of a bot's own membership; others' members of a live one are kept."""
+    live = live or {"resourceType": "AccessPolicy"}
+    meta = live.get("meta", {})
+    tags = with_entry(meta.get("tag"), names.system("policy"), "code", spec.key)
+    rules = [dict(rule) for rule in spec.policy]
+    return live | {"meta": meta | {"tag": tags}, "name": name, "resource": rules}
 
 
-def device(names: Names, spec: model.DeviceSpec) -> Json:
-    """Return the Device that authors what a model wrote."""
-    return {
-        "resourceType": "Device",
-        "identifier": [{"system": names.system("device"), "value": spec.key}],
-        "status": "active",
+def device(names: Names, spec: model.DeviceSpec, live: Json | None = None) -> Json:
+    """Return the Device that authors what a model wrote; others' members are kept."""
+    live = live or {"resourceType": "Device", "status": "active"}
+    entries = live.get("identifier")
+    return live | {
+        "identifier": with_entry(entries, names.system("device"), "value", spec.key),
         "deviceName": [{"name": spec.name, "type": "model-name"}],
     }
 

@@ -46,6 +46,7 @@ class ProjectServer:
         memberships, others = await self._read_linked(bots)
         subscriptions = {one["id"]: one for one in [*found["Subscription"], *others]}
         self._raw |= subscriptions | {one["id"]: fhir.whole(one) for one in found["Bot"]}
+        self._raw |= {one["id"]: one for one in [*found["AccessPolicy"], *found["Device"]]}
         return state.ServerState(
             project=self._live_project(found["Project"]),
             rights=self._client.rights,
@@ -142,9 +143,12 @@ class ProjectServer:
         return memberships, _resources(triggers)
 
     def _search(self, kind: str, params: Mapping[str, str]) -> client_module.BatchEntry:
-        held = {"_project": self._project.id} if self._client.rights.super_admin else {}
-        query = urlencode({**params, "_count": str(_COUNT), **held})
+        query = urlencode({**params, "_count": str(_COUNT), **self._held()})
         return client_module.BatchEntry("GET", f"{kind}?{query}")
+
+    def _held(self) -> dict[str, str]:
+        """Return what holds a super admin's search to this project, which may not be their own."""
+        return {"_project": self._project.id} if self._client.rights.super_admin else {}
 
     async def add_features(self, features: tuple[str, ...]) -> str:
         """Add project features, keep the others; return the project's id.
@@ -185,14 +189,16 @@ class ProjectServer:
 
     async def write_policy(self, policy_id: str | None, spec: model.BotSpec) -> str:
         """Create or update the AccessPolicy of a bot; return its id."""
-        resource = fhir.policy(self._names, spec, plan.policy_name(spec))
+        live = self._raw.get(policy_id) if policy_id else None
+        resource = fhir.policy(self._names, spec, plan.policy_name(spec), live)
         token = self._names.token("policy", spec.key)
         return await self._put(policy_id, resource, f"_tag={token}")
 
     async def write_device(self, device_id: str | None, spec: model.DeviceSpec) -> str:
         """Create or update the Device of a model alias; return its id."""
         token = self._names.token("device", spec.key)
-        resource = fhir.device(self._names, spec)
+        live = self._raw.get(device_id) if device_id else None
+        resource = fhir.device(self._names, spec, live)
         return await self._put(device_id, resource, f"identifier={token}")
 
     async def create_bot(
@@ -241,8 +247,8 @@ class ProjectServer:
         """Make sure that the Bot has a membership with this policy; return its id."""
         policy = {"reference": f"AccessPolicy/{policy_id}"} if policy_id else None
         if membership_id is None:
-            found = self._client.search("ProjectMembership", {"profile": f"Bot/{bot_id}"})
-            live = await anext(found, None)
+            of_bot = {"profile": f"Bot/{bot_id}", **self._held()}
+            live = await anext(self._client.search("ProjectMembership", of_bot), None)
             if live is None:
                 return await self._create_membership(bot_id, policy)
             membership_id = str(live["id"])
