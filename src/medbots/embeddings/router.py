@@ -130,7 +130,7 @@ class Router:
         except (TimeoutError, httpx.TimeoutException) as exc:
             why = f"{path} gave no answer within {time_limit:.0f} s"
             raise self._unreachable(why) from exc
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             raise self._unreachable(_reason(exc)) from exc
 
     def _unreachable(self, why: str) -> errors.UnreachableError:
@@ -179,7 +179,7 @@ def _trust(base_url: str) -> ssl.SSLContext | bool:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if base_url.startswith("http:") else True
 
 
-def _reason(exc: httpx.TransportError) -> str:
+def _reason(exc: httpx.RequestError) -> str:
     if isinstance(exc, httpx.ConnectError):
         return "no connection"
     return f"the connection broke ({type(exc).__name__})"

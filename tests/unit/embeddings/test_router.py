@@ -65,9 +65,10 @@ async def test_a_gateway_without_a_router_is_not_alive(status: int) -> None:
         (httpx.ConnectError("refused"), "no connection"),
         (httpx.ReadTimeout("slow"), "no answer within 10 s"),
         (httpx.RemoteProtocolError("bad"), "the connection broke"),
+        (httpx.DecodingError("bad"), "the connection broke"),
     ],
 )
-async def test_no_answer(trouble: httpx.TransportError, said: str) -> None:
+async def test_no_answer(trouble: httpx.RequestError, said: str) -> None:
     """What went wrong is said with the address and where it came from."""
 
     def handler(_: httpx.Request) -> httpx.Response:
