@@ -90,7 +90,7 @@ def examine(the_manifest: manifest_module.Manifest, only: str | None = None) -> 
     Raises:
         errors.UsageError: no bot's key matches `only`.
     """
-    from medbots import bundler, desired
+    from medbots import bundler, desired, model
 
     bots = the_manifest.bots
     if only is not None:
