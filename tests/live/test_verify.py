@@ -229,7 +229,8 @@ class TestRed:
         """The check fails with exit 1, names the cure, and the cure mends it."""
         mend = break_it(deployed)
         try:
-            document = deployed.medbots.json("verify", "--strict", code=FAILED)
+            args = ("verify", "--strict", "--skip", "fire.*")
+            document = deployed.medbots.json(*args, code=FAILED)
             check_shape(document)
             found = failing(document)
             assert check in found
