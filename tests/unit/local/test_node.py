@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from medbots import errors
+from medbots import errors, nodejs
 from medbots.local import node
 
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only Node is one on PATH, whose version the test writes."""
-    monkeypatch.setattr(node.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(nodejs, "program", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     program = tmp_path / "node"
     program.write_text("#!/bin/sh\nexit 1\n")
@@ -32,20 +32,20 @@ def test_the_packaged_one_goes_first() -> None:
     assert found.is_file()
 
 
-@pytest.mark.parametrize("version", ["v22.18.0", "v24.1.0"])
+@pytest.mark.parametrize("version", ["v24.0.0", "v26.1.0"])
 def test_the_systems(system: Path, version: str) -> None:
     """The system's Node serves when it is new enough."""
     _says(system, version)
     assert node.find() == system
 
 
-@pytest.mark.parametrize("version", ["v20.19.5", "v22.17.9"])
+@pytest.mark.parametrize("version", ["v20.19.5", "v23.11.9"])
 def test_too_old(system: Path, version: str) -> None:
     """One that is too old is named with its version, and so is the cure."""
     _says(system, version)
     with pytest.raises(errors.LocalStackError) as caught:
         node.find()
-    assert f"needs Node 22.18 or later; {system} is {version[1:].rpartition('.')[0]}" in str(
+    assert f"needs Node 24.0 or later; {system} is {version[1:].rpartition('.')[0]}" in str(
         caught.value
     )
     assert caught.value.hint == "pip install 'medbots[local]'"
@@ -56,5 +56,5 @@ def test_none(system: Path) -> None:
     for remove in (False, True):
         if remove:
             system.unlink()
-        with pytest.raises(errors.LocalStackError, match=r"needs Node 22\.18 or later$"):
+        with pytest.raises(errors.LocalStackError, match=r"needs Node 24\.0 or later$"):
             node.find()
