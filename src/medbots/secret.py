@@ -38,8 +38,14 @@ _TOKENS = re.compile(
 )
 
 
+_DATABASE = re.compile(r"(postgres(?:ql)?://[^:/@?#]*):.*@", re.IGNORECASE)
+"""A database URL up to its host, also where the password holds what ends a host in other URLs."""
+
+
 def redact_url(url: str) -> str:
     """Return `url` with its password replaced and its query removed."""
+    if found := _DATABASE.match(url):
+        return f"{found[1]}:{REDACTED}@{url[found.end() :].partition('?')[0]}"
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -65,11 +65,13 @@ def address(url: secret.Secret, setting: str = SETTING) -> Address:
     try:
         parts = conninfo.conninfo_to_dict(url.reveal())
     except psycopg.ProgrammingError:
+        parts = {}
+    if not parts or _torn(url.reveal()):
         raise errors.UsageError(
             f"{setting} is not a database URL",
             hint=f"set {setting} to postgresql://USER@HOST:5432/DATABASE with :PASSWORD after the "
             "user, where special characters of the password are written as %XX",
-        ) from None
+        )
     user = str(parts.get("user") or "")
     return Address(
         host=str(parts.get("host") or parts.get("hostaddr") or "localhost"),
@@ -78,6 +80,18 @@ def address(url: secret.Secret, setting: str = SETTING) -> Address:
         user=user or "the current user",
         setting=setting,
     )
+
+
+def _torn(url: str) -> bool:
+    """Whether an unescaped character of the password ends up in the host or the database.
+
+    libpq takes such a URL, and every message would then show a part of the password.
+    """
+    scheme, _, rest = url.partition("://")
+    if not scheme.lower().startswith("postgres"):
+        return False
+    authority, _, path = rest.partition("/")
+    return authority.count("@") > 1 or "@" in path.partition("?")[0]
 
 
 async def connect(
@@ -180,7 +194,13 @@ def _connect_error(error: Exception, target: Address) -> errors.MedbotsError:
     found = _SERVER_SAID.search(text)
     said = found.group(1).strip() if found else ""
     where = f"{target} ({target.setting})"
-    if "password authentication failed" in said or "no password supplied" in text:
+    if "no password supplied" in text:
+        return errors.NotAllowedError(
+            f"the database at {where} wants a password of {target.user}, and none was given",
+            hint=f"write it into {target.setting}, or into PGPASSWORD, or name by PGPASSFILE a "
+            "file of mode 0600 that has it",
+        )
+    if "password authentication failed" in said:
         return errors.NotAllowedError(
             f"the database at {where} refuses the password of {target.user}",
             hint=f"correct user and password in {target.setting}",

@@ -90,6 +90,15 @@ async def test_wrong_password(postgres: support.Database) -> None:
     assert "refuses the password of postgres" in error.message
 
 
+async def test_no_password(postgres: support.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password that is missing is not called a wrong one."""
+    monkeypatch.setenv("PGPASSFILE", "/nowhere")
+    error = await _refused(_replace(postgres, password=""))
+    assert isinstance(error, errors.NotAllowedError)
+    assert error.message.endswith("wants a password of postgres, and none was given")
+    assert "PGPASSFILE" in (error.hint or "")
+
+
 async def test_unknown_role(postgres: support.Database) -> None:
     """An unknown role looks as a wrong password does: Postgres does not tell them apart."""
     error = await _refused(_replace(postgres, user="nobody_at_all", password=PASSWORD))
@@ -118,6 +127,9 @@ async def test_tls_is_as_the_url_asks(postgres: support.Database) -> None:
         f"postgresql://me:{PASSWORD}@[::1/db",
         f"postgresql://me:{PASSWORD}%zz@host/db",
         f"postgresql://me:{PASSWORD}@host/db?sslmood=require",
+        f"postgresql://me:x@{PASSWORD}@host/db",
+        f"postgresql://me:{PASSWORD}/x@host:5432/db",
+        f"postgres://me:x/{PASSWORD}@host",
     ],
 )
 async def test_not_a_database_url(text: str) -> None:
