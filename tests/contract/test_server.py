@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -300,7 +301,26 @@ async def test_a_plain_client_sees_neither_secrets_nor_memberships(
         assert found.project == state.Project("p1", "Clinic", features=None, secrets=None)
 
 
-@pytest.mark.parametrize("number", range(1, 16))
+async def test_two_runs_at_once_make_each_thing_once(
+    real: server.ProjectServer, medplum: Medplum
+) -> None:
+    """Both plan on an empty project: one makes a bot, the other finds it made, and none is left."""
+    other = server.ProjectServer(real._client, "urn:medbots")
+    # Secrets are one list of the project: of two that write it, one is told to run again.
+    wish = replace(TWO, secrets=())
+    plans = [plan.diff(wish, await one.read(wish)) for one in (real, other)]
+
+    async def applied(index: int, one: state.Server) -> list[apply.Applied]:
+        return [ended async for ended in apply.apply(plans[index], one)]
+
+    for ended in await asyncio.gather(applied(0, real), applied(1, other)):
+        assert [one.error for one in ended if one.error] == []
+    assert await left(real, wish) == []
+    counts = {kind: len(medplum.of(kind)) for kind in ("Bot", "ProjectMembership", "Basic")}
+    assert counts == {"Bot": 2, "ProjectMembership": 2, "Basic": 0}
+
+
+@pytest.mark.parametrize("number", range(1, 22))
 async def test_a_failure_at_any_write_is_completed_by_the_next_run(
     real: server.ProjectServer, medplum: Medplum, number: int
 ) -> None:

@@ -7,6 +7,7 @@ an answer to `_fields` is tagged as a subset.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import itertools
 import json
@@ -53,8 +54,13 @@ class Medplum:
         self._numbers = itertools.count(1)
 
     def transport(self) -> httpx.MockTransport:
-        """Return the transport."""
-        return httpx.MockTransport(self._handle)
+        """Return the transport. As on a network, other tasks get on while one waits."""
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(0)
+            return self._handle(request)
+
+        return httpx.MockTransport(answer)
 
     def of(self, kind: str) -> list[Json]:
         """Return the resources of one type."""
@@ -140,7 +146,15 @@ class Medplum:
             if kind == "ProjectMembership" and not self.super_admin:
                 return httpx.Response(403, json=outcome("Forbidden"))
             return self._created(body)
-        live = self.resources[kind, name]
+        live = self.resources.get((kind, name))
+        if live is None:
+            return httpx.Response(404, json=outcome("Not found"))
+        return self._change(request, live, body)
+
+    def _change(self, request: httpx.Request, live: Json, body: Any) -> httpx.Response:
+        if request.method == "DELETE":
+            del self.resources[live["resourceType"], live["id"]]
+            return httpx.Response(200, json={**outcome("Deleted"), "issue": []})
         if request.method == "PATCH":
             return self._patch(live, body)
         wanted = request.headers.get("If-Match", "")

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from medbots import errors, model, plan, secret, state
 from medbots.medplum import client as client_module
-from medbots.medplum import fhir
+from medbots.medplum import fhir, turn
 
 _COUNT = 1000
 """Page size of a search that must be whole; more of one kind than this is an error."""
@@ -208,6 +208,7 @@ class ProjectServer:
 
         The endpoint that makes the membership drops identifier and time limit: they are written
         after it. Interrupted in between, the next run finds the bot by its name and adopts it.
+        One that another run has made since the plan is left as it is.
         """
         binary = await self._client.upload(bundle.code, "index.js", "application/javascript")
         code = fhir.attachment(bundle, binary)
@@ -220,9 +221,17 @@ class ProjectServer:
         }
         if policy_id:
             body["accessPolicy"] = {"reference": f"AccessPolicy/{policy_id}"}
-        created = await self._client.post(f"admin/projects/{self._project.id}/bot", body)
-        members = fhir.bot_fields(self._names, spec, bundle, created, binary)
-        await self._patch(f"fhir/R4/Bot/{created['id']}", members, created)
+        ours = {
+            "identifier": self._names.token("bot", spec.key),
+            "_fields": "identifier",
+            **self._held(),
+        }
+        async with turn.taken(self._client, self._names, spec.key):
+            async for found in self._client.search("Bot", ours):
+                return str(found["id"])
+            created = await self._client.post(f"admin/projects/{self._project.id}/bot", body)
+            members = fhir.bot_fields(self._names, spec, bundle, created, binary)
+            await self._patch(f"fhir/R4/Bot/{created['id']}", members, created)
         return str(created["id"])
 
     async def update_bot(
