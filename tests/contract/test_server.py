@@ -189,6 +189,19 @@ async def test_a_bot_of_that_name_is_adopted_with_what_others_wrote(
     assert [one["system"] for one in bot["meta"]["tag"]] == ["urn:theirs", "urn:medbots/digest"]
 
 
+async def test_a_bot_of_another_namespace_is_left_alone(
+    real: server.ProjectServer, medplum: Medplum
+) -> None:
+    """Two manifests in one project, kept apart by their namespaces, do not take each other's bots."""
+    await run(real, specs.desired())
+    other = server.ProjectServer(real._client, "urn:medbots:test")
+    wish = replace(specs.desired(), namespace="urn:medbots:test")
+    await run(other, wish)
+    assert await left(real, specs.desired()) == await left(other, wish) == []
+    assert [bot["name"] for bot in medplum.of("Bot")] == ["Embedding Bot"] * 2
+    assert [len(bot["identifier"]) for bot in medplum.of("Bot")] == [1, 1]
+
+
 async def test_what_others_wrote_into_policy_and_device_is_kept(
     real: server.ProjectServer, medplum: Medplum
 ) -> None:

@@ -34,6 +34,11 @@ class Names:
         """Return the key in the resource's identifier, if it is ours."""
         return _value(resource.get("identifier"), self.system(kind), "value")
 
+    def foreign(self, resource: Json, kind: str) -> bool:
+        """Return whether the resource is identified as another namespace's of this kind."""
+        systems = {str(one.get("system")) for one in resource.get("identifier") or ()}
+        return any(one.endswith(f"/{kind}") for one in systems - {self.system(kind)})
+
     def tagged(self, resource: Json, kind: str) -> str | None:
         """Return the key in the resource's `meta.tag`, if it is ours."""
         return _value(resource.get("meta", {}).get("tag"), self.system(kind), "code")
@@ -84,6 +89,7 @@ def live_bot(resource: Json, names: Names) -> state.LiveBot:
         id=resource["id"],
         name=resource.get("name", ""),
         key=names.identified(resource, "bot"),
+        foreign=names.foreign(resource, "bot"),
         description=resource.get("description", ""),
         runtime=resource.get("runtimeVersion", ""),
         timeout=resource.get("timeout"),

@@ -21,7 +21,11 @@ def bots(
     """
     for spec in desired.bots:
         ours = [bot for bot in actual.bots if bot.key == spec.key]
-        same_name = [bot for bot in actual.bots if bot.key is None and bot.name == spec.name]
+        same_name = [
+            bot
+            for bot in actual.bots
+            if bot.key is None and not bot.foreign and bot.name == spec.name
+        ]
         found = ours or same_name
         if len(found) > 1:
             ids = ", ".join(f"Bot/{bot.id}" for bot in found)
