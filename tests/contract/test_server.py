@@ -192,7 +192,7 @@ async def test_a_bot_of_that_name_is_adopted_with_what_others_wrote(
 async def test_a_bot_of_another_namespace_is_left_alone(
     real: server.ProjectServer, medplum: Medplum
 ) -> None:
-    """Two manifests in one project, kept apart by their namespaces, do not take each other's bots."""
+    """Two manifests of one project, apart by their namespaces, do not take each other's bots."""
     await run(real, specs.desired())
     other = server.ProjectServer(real._client, "urn:medbots:test")
     wish = replace(specs.desired(), namespace="urn:medbots:test")

@@ -82,18 +82,20 @@ async def schema(target: target_module.Target) -> check.Result:
 async def role(target: target_module.Target) -> check.Result:
     """The bots' own database role may do what it must, and no more.
 
-    Proves: this project's role exists, may log in, has no powers, may read and write the two
-    tables of embeddings, is held to its project's rows, and the password in the project's secret
-    `DATABASE_URL` opens it, as far as that can be tried from here.
+    Proves: this project's role exists, may log in, has no powers and is in no group, may read and
+    write the two tables of embeddings, is held to its project's rows, and the password in the
+    project's secret `DATABASE_URL` opens it, as far as that can be tried from here.
 
     Fails: naming what is missing or too much.
 
-    Cure: `medbots db init`, which mends all of it.
+    Cure: `medbots db init`, which mends all of it but the policies of others: those are named.
     """
     connection = await target.database()
     project = (await target.state()).project
     wanted = roles.of_project(project.id, connection.info.dbname)
-    found = await queries.run(connection, "bot_role", wanted.name, list(roles.TABLES))
+    found = await queries.run(
+        connection, "bot_role", wanted.name, list(roles.TABLES), wanted.own_rows
+    )
     lines = await found.fetchall()
     expected = f"{wanted.name}, with rights on {' and '.join(roles.TABLES)} alone"
     if not lines:
@@ -101,6 +103,11 @@ async def role(target: target_module.Target) -> check.Result:
     wrong = [one for line in lines for one in _complaints(*line)]
     if wrong:
         return check.failed("; ".join(dict.fromkeys(wrong)), expected, _INIT)
+    with connection_module.translated():
+        intruders = await roles.intruders(connection, wanted)
+    if intruders:
+        said = "another policy shows it rows of other projects"
+        return check.failed(said, expected, "; ".join(intruders))
     url = (project.secrets or {}).get(desired.DATABASE_SECRET)
     password = bot_url.password_of(url, wanted)
     if password is None:
@@ -115,7 +122,12 @@ async def role(target: target_module.Target) -> check.Result:
 
 
 def _complaints(
-    may_log_in: bool, has_powers: bool, table: str, privileges: list[str], held: bool
+    may_log_in: bool,
+    has_powers: bool,
+    table: str,
+    privileges: list[str],
+    held: bool,
+    groups: list[str],
 ) -> list[str]:
     """What is wrong with one line of the query, in words."""
     missing = sorted(roles.PRIVILEGES - set(privileges))
@@ -123,6 +135,7 @@ def _complaints(
     return [
         *([] if may_log_in else ["it may not log in"]),
         *(["it has powers over the server"] if has_powers else []),
+        *([f"it is in {', '.join(groups)}"] if groups else []),
         *([f"it lacks {', '.join(missing)} on {table}"] if missing else []),
         *([f"it has {', '.join(surplus)} on {table}"] if surplus else []),
         *([] if held else [f"no policy holds it to its project's rows of {table}"]),

@@ -44,6 +44,11 @@ class Role:
         """The name of its row-level policy, on each table."""
         return self.name
 
+    @property
+    def own_rows(self) -> str:
+        """What that policy says, as Postgres writes it."""
+        return f"(project_id = '{self.project}'::uuid)"
+
 
 def of_project(project_id: str, database: str) -> Role:
     """Return the role of a project's bots in a database.
@@ -231,7 +236,7 @@ async def _ensure_grants(connection: connection_module.Connection, role: Role) -
 
 async def _ensure_policies(connection: connection_module.Connection, role: Role) -> list[str]:
     done = []
-    own_rows = f"(project_id = '{role.project}'::uuid)"
+    own_rows = role.own_rows
     for name in TABLES:
         cursor = await connection.execute(
             "SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass", [name]

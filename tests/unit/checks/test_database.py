@@ -164,6 +164,9 @@ async def test_a_changed_migration(stand: Stand, owner: psycopg.AsyncConnection[
         ),
         ("DROP POLICY {} ON clinical_embeddings", "no policy holds it"),
         ("ALTER TABLE clinical_embeddings DISABLE ROW LEVEL SECURITY -- {}", "no policy holds it"),
+        ("ALTER POLICY {} ON clinical_embeddings USING (true)", "no policy holds it"),
+        ("ALTER POLICY {} ON clinical_embeddings WITH CHECK (true)", "no policy holds it"),
+        ("GRANT pg_read_all_data TO {}", "it is in pg_read_all_data"),
         ("ALTER ROLE {} PASSWORD 'another'", "is refused"),
     ],
 )
@@ -176,6 +179,16 @@ async def test_a_role_that_was_changed(
     result = (await stand.look("database.role"))["database.role"]
     assert (result.status, result.fix) == (FAIL, "medbots db init")
     assert said in result.observed
+
+
+async def test_a_policy_of_others_that_opens_the_rows(
+    stand: Stand, owner: psycopg.AsyncConnection[object]
+) -> None:
+    """Policies add up: one for everybody undoes the limit, and the cure is to drop that one."""
+    await owner.execute("CREATE POLICY everybody ON clinical_embeddings USING (true)")
+    result = (await stand.look("database.role"))["database.role"]
+    assert (result.status, result.fix) == (FAIL, "DROP POLICY everybody ON clinical_embeddings")
+    assert "rows of other projects" in result.observed
 
 
 def _role(stand: Stand) -> str:
