@@ -92,7 +92,8 @@ def _settings(
 ) -> config.Settings:
     """Return settings that hold one complete way to log in, asking for what is missing.
 
-    What the flags begin is not mixed with the environment's other way to log in.
+    What the flags begin is not mixed with another way to log in: a password that is set is left
+    out where another user is set beside it.
     """
     as_user, as_client = bool(flags["email"]) or password, bool(flags["client_id"]) or client_secret
     if as_user and as_client:
@@ -102,10 +103,10 @@ def _settings(
         unwanted += _CLIENT
     if as_client:
         unwanted += _USER
-    if flags["email"]:
-        unwanted += ["password"]
-    if flags["client_id"]:
-        unwanted += ["client_secret"]
+    standing = wiring.settings(opts, new_profile=True)
+    for who, hidden in (_USER, _CLIENT):
+        if flags[who] and getattr(standing, who) not in (None, flags[who]):
+            unwanted.append(hidden)
     settings = wiring.settings(
         opts,
         flags=flags,
@@ -129,7 +130,7 @@ def _complete(
     if from_stdin:
         value = secret.Secret(_stdin(kept))
     elif not value:
-        instead = f"--{kept}-stdin or {config.VARIABLES[hidden]}"
+        instead = f"--{kept}-stdin, or {config.VARIABLES[name]} and {config.VARIABLES[hidden]}"
         value = secret.Secret(prompts.hidden(opts, hidden.replace("_", " ").capitalize(), instead))
     return dataclasses.replace(settings, **{name: who, hidden: value})
 

@@ -196,7 +196,8 @@ def test_login_from_the_environment(
 def test_flags_do_not_mix_with_another_login(
     terminal: Terminal, server: support.AuthServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--email` means that user, whatever client, token or other password is set."""
+    """`--email` means that user, whatever client, token or other user's password is set."""
+    monkeypatch.setenv("MEDPLUM_EMAIL", "somebody-else@example.com")
     monkeypatch.setenv("MEDPLUM_CLIENT_ID", "client-1")
     monkeypatch.setenv("MEDPLUM_CLIENT_SECRET", CLIENT_SECRET)
     monkeypatch.setenv("MEDPLUM_ACCESS_TOKEN", "other")
@@ -204,6 +205,20 @@ def test_flags_do_not_mix_with_another_login(
     args = ("login", "--email", "ada@example.com")
     assert terminal.run(*args, answers=[PASSWORD]) == 0
     assert "as ada@example.com" in terminal.err
+    assert server.bodies("auth/login")[0]["password"] == PASSWORD
+
+
+@pytest.mark.parametrize("set_too", [{}, {"MEDPLUM_EMAIL": "ada@example.com"}])
+def test_a_flag_goes_with_the_password_that_is_set(
+    terminal: Terminal,
+    server: support.AuthServer,
+    monkeypatch: pytest.MonkeyPatch,
+    set_too: dict[str, str],
+) -> None:
+    """A pipeline names the user on the line and keeps only the password in its environment."""
+    for name, value in {"MEDPLUM_PASSWORD": PASSWORD, **set_too}.items():
+        monkeypatch.setenv(name, value)
+    assert terminal.run("login", "--email", "ada@example.com") == 0
     assert server.bodies("auth/login")[0]["password"] == PASSWORD
 
 
