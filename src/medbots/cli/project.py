@@ -50,13 +50,15 @@ def doctor(
     opts = options.of(ctx)
     report = changes.Report(dry_run=not fix)
     changes.reported(opts, report, _examine(opts, target, report))
-    render_changes.result(opts, report)
-    if report.plan is not None and report.plan.to_do and not fix:
-        error = errors.CheckFailedError(
-            "the project lacks what its bots need", hint="medbots project doctor --fix"
-        )
-        error.reported = opts.json
-        raise error
+    if report.plan is None or not report.plan.to_do or fix:
+        render_changes.result(opts, report)
+        return
+    error = errors.CheckFailedError(
+        "the project lacks what its bots need", hint="medbots project doctor --fix"
+    )
+    render_changes.result(opts, report, error)
+    error.reported = opts.json
+    raise error
 
 
 async def _examine(opts: options.Options, target: str | None, report: changes.Report) -> None:

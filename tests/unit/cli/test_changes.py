@@ -166,7 +166,7 @@ def test_project_doctor(medplum: Medplum, capsys: pytest.CaptureFixture[str]) ->
     assert run(capsys, "project", "doctor")[0] == 4
     medplum.super_admin = True
     code, found, _ = run(capsys, "project", "doctor")
-    assert code == 1
+    assert (code, found["error"]["code"]) == (1, "check-failed")
     lacking = {(one["kind"], one["key"]) for one in found["changes"]}
     assert lacking == {("feature", "bots"), ("membership", "embedding")}
     assert run(capsys, "project", "doctor", "--fix")[0] == 0
