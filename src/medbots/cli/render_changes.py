@@ -97,7 +97,7 @@ def _text(opts: options.Options, report: Report, *, failed: bool) -> None:
         if change.note:
             render.note(f"note: {change.kind} {change.key}: {change.note}")
     if not failed or rows:
-        render.line(_summary(report, plan))
+        render.line(_summary(report, plan, failed=failed))
 
 
 def _what(change: plan_module.Change) -> str:
@@ -118,13 +118,22 @@ def _end(one: dict[str, Any]) -> str:
     return f"{one['status']}: {detail}" if detail else str(one["status"])
 
 
-def _summary(report: Report, plan: plan_module.Plan) -> str:
+def _summary(report: Report, plan: plan_module.Plan, *, failed: bool) -> str:
     counts = ", ".join(f"{count} {action}" for action, count in plan.summary.items() if count)
-    verb = "plan" if report.dry_run else "done"
-    if not plan.to_do:
-        verb = "nothing to do"
-    seconds = report.duration_ms / 1000
+    verb = _verb(report, plan, failed=failed)
+    requests = f"{report.requests} request{'' if report.requests == 1 else 's'}"
     return (
         f"{verb}: {counts or 'no changes'} in project {plan.project.name!r} "
-        f"({report.requests} requests, {seconds:.2f} s)"
+        f"({requests}, {report.duration_ms / 1000:.2f} s)"
     )
+
+
+def _verb(report: Report, plan: plan_module.Plan, *, failed: bool) -> str:
+    if not plan.to_do:
+        return "nothing to do"
+    if report.dry_run:
+        return "plan"
+    if not failed:
+        return "done"
+    done = sum(one.change.to_do and one.status == "done" for one in report.applied)
+    return f"{done or 'none'} of {len(plan.to_do)} changes done"

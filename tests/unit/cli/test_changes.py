@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -236,6 +237,21 @@ def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     second = capsys.readouterr().out.strip().splitlines()
     assert second[-1].startswith("nothing to do: ")
     assert "(2 requests" in second[-1]
+
+
+def test_text_of_what_was_not_done(medplum: Medplum, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line never says done of what was not: of a refused plan, or of a part of one."""
+    medplum.project["features"] = []
+    assert boundary.run(["deploy"]) == 4
+    assert "none of 9 changes done: 9 create, " in capsys.readouterr().out
+    assert boundary.run(["plan"]) == 4
+    out = capsys.readouterr().out
+    assert "plan: " in out
+    assert "(1 request, " in out
+    medplum.project["features"] = ["bots"]
+    medplum.fail = frozenset({5})
+    assert boundary.run(["deploy", "--jobs", "1"]) == 3
+    assert re.search(r"\n[1-7] of 8 changes done: 8 create", capsys.readouterr().out)
 
 
 @pytest.mark.usefixtures("medplum")
