@@ -26,6 +26,10 @@ ELSEWHERE = {
     "MEDPLUM_ACCESS_TOKEN": "plant",
     "MEDBOTS_DATABASE_URL": "postgresql://ada:plant@hospital.invalid/records",
     "LLM_ROUTER_URL": "https://router.invalid/",
+    "LLM_PHI_ALLOWED_HOSTS": "router.invalid",
+    "EMBED_TIMEOUT_MS": "no number",
+    "PGSSLMODE": "require",
+    "PGOPTIONS": "-c statement_timeout=1",
     "MEDBOTS_PROFILE": "hospital",
 }
 """Settings of a hospital, which the demo must not even read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -38,11 +38,12 @@ def demo(ctx: typer.Context, keep: Keep = False) -> None:
     from medbots.cli import demo_story
 
     opts = options.of(ctx)
+    own = _own_options(opts)
     folder = config.state_dir(os.environ) / "demo"
-    with interruption.by_termination(), _own_environment(folder):
+    with interruption.by_termination(), _own_environment(folder, _read_by_bots(own)):
         story = demo_story.Story(folder, render_demo.Narrator(opts))
         try:
-            _play(_own_options(opts), story, keep=keep)
+            _play(own, story, keep=keep)
         except errors.MedbotsError as error:
             render_demo.failed(opts, story, error)
             raise
@@ -97,12 +98,23 @@ def _own_options(opts: options.Options) -> options.Options:
     return replace(opts, profile=PROFILE, manifest=manifest, base_url=None, allow_http=None)
 
 
+def _read_by_bots(opts: options.Options) -> set[str]:
+    """Return the names of the secrets that the bots read: `deploy` takes them from variables."""
+    bots = wiring.manifest(opts).bots
+    return {name for bot in bots for name in (*bot.secrets, *bot.optional_secrets)}
+
+
 @contextmanager
-def _own_environment(folder: Path) -> Iterator[None]:
-    """Hide the settings of the environment: they may name a real server, and the demo writes."""
+def _own_environment(folder: Path, names: Collection[str]) -> Iterator[None]:
+    """Hide the settings of the environment: they may name a real server, and the demo writes.
+
+    What begins with PG is libpq's, and would go before what the stack's own address leaves open.
+    """
     before = dict(os.environ)
-    for name in (*config.VARIABLES.values(), config.PROFILE):
-        os.environ.pop(name, None)
+    hidden = {*config.VARIABLES.values(), config.PROFILE, *names}
+    for name in before:
+        if name in hidden or name.startswith("PG"):
+            del os.environ[name]
     os.environ["MEDBOTS_STATE_DIR"] = str(folder)
     try:
         yield
