@@ -1,4 +1,7 @@
-"""The error boundary: every trouble becomes one message, a hint and an exit code."""
+"""The error boundary: every trouble becomes one message, a hint and an exit code.
+
+What takes time to load is loaded inside of it, where Ctrl-C is already one of the troubles.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,25 @@ import json
 import sys
 from collections.abc import Sequence
 
-import typer
-
 from medbots import errors, secret
-from medbots.cli import app
 
 
 def main() -> None:
     """Run the command line and exit with the contract's code."""
+    try:
+        code = _main()
+    except KeyboardInterrupt:
+        # Ctrl-C before the command has begun, or after its end.
+        code = _report(errors.InterruptedByUserError(), sys.argv[1:])
+    sys.exit(code)
+
+
+def _main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A pipe on Windows, or a terminal without UTF-8, must not turn a name into a traceback.
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    return run(sys.argv[1:])
 
 
 def run(args: Sequence[str]) -> int:
@@ -29,14 +38,19 @@ def run(args: Sequence[str]) -> int:
     Only a MedbotsError is a user's trouble. Any other exception is a defect and keeps its
     traceback.
     """
+    import typer  # noqa: PLC0415
+
+    from medbots.cli import app  # noqa: PLC0415
+
     command = typer.main.get_command(app.app)
     try:
         code = command.main(list(args), prog_name="medbots", standalone_mode=False)
     except errors.MedbotsError as error:
         return _report(error, args)
     except typer.TyperException as error:
-        usage = errors.UsageError(error.format_message(), hint="medbots --help")
-        return _report(usage, args)
+        context = getattr(error, "ctx", None)
+        of = context.command_path if context else "medbots"
+        return _report(errors.UsageError(error.format_message(), hint=f"{of} --help"), args)
     except typer.Abort:
         code = errors.InterruptedByUserError.exit_code
     if code == errors.InterruptedByUserError.exit_code:

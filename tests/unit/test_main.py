@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from medbots import __main__ as boundary
 from medbots import errors
-from medbots.cli import changes, render
+from medbots.cli import changes, render, wiring
 
 
 def test_unknown_command_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +102,62 @@ def test_exit_codes(
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (["depoly"], "medbots --help"),
+        (["deploy", "--nix"], "medbots deploy --help"),
+        (["db", "inti"], "medbots db --help"),
+        (["profile", "use"], "medbots profile use --help"),
+    ],
+)
+def test_a_usage_error_names_the_help_that_helps(
+    args: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hint is the help of the command that was meant, not of all."""
+    assert boundary.run(args) == 64
+    assert capsys.readouterr().err.endswith(f"\nhint: {hint}\n")
+
+
+@pytest.mark.parametrize("args", [["-h"], ["deploy", "-h"], ["db", "init", "-h"]])
+def test_short_help(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """-h is --help, everywhere."""
+    assert boundary.run(args) == 0
+    assert capsys.readouterr().out.startswith("Usage: medbots ")
+
+
+def test_interrupted_outside_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C while Python still loads, or when all is said, is exit 130 without a traceback."""
+
+    def interrupted(_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(boundary, "run", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        boundary.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "error: Interrupted.\n"
+
+
+@pytest.mark.filterwarnings("error")
+def test_interrupted_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the moment before the work starts leaves no warning about it."""
+    begun = []
+
+    async def work() -> None:
+        begun.append(1)
+
+    def interrupted(**_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "Runner", interrupted)
+    with pytest.raises(errors.InterruptedByUserError):
+        wiring.run(work())
+    assert begun == []
 
 
 def test_secrets_in_a_message_are_redacted(

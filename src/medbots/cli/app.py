@@ -26,6 +26,7 @@ app = typer.Typer(
     name="medbots",
     cls=options.Group,
     help=medbots.__doc__,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,

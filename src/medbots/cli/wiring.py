@@ -109,12 +109,15 @@ async def connected(settings: config.Settings) -> AsyncIterator[Client]:
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end; Ctrl-C cancels it and leaves its cleanup to run."""
-    import asyncio
-
     try:
+        import asyncio
+
         # Windows' default loop cannot wait for a database connection.
         factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(coroutine)
     except KeyboardInterrupt:
         raise errors.InterruptedByUserError from None
+    finally:
+        # Ctrl-C may come before it has begun; Python would tell the user that it never did.
+        coroutine.close()
