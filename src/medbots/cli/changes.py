@@ -25,6 +25,9 @@ DEPLOY = tuple(kind for kind in state.Kind if kind is not state.Kind.SUBSCRIPTIO
 SYNC = (state.Kind.SUBSCRIPTION,)
 """The kinds that `subscriptions sync` keeps."""
 
+_ATTEMPTS = 3
+"""How often a plan is applied, where somebody else changes the same things meanwhile."""
+
 _CHANGES = 2
 """Exit code of `--detailed-exitcode` when there is something to do."""
 
@@ -59,6 +62,16 @@ class Report:
     applied: list[apply.Applied] = field(default_factory=list)
     requests: int = 0
     duration_ms: int = 0
+
+    def record(self, applied: apply.Applied) -> None:
+        """Keep how a change ended; another attempt counts where the one before did not succeed."""
+        place = (applied.change.kind, applied.change.key)
+        for index, one in enumerate(self.applied):
+            if (one.change.kind, one.change.key) == place:
+                if one.status != "done":
+                    self.applied[index] = applied
+                return
+        self.applied.append(applied)
 
 
 def execute(opts: options.Options, request: Request) -> None:
@@ -140,7 +153,7 @@ async def run(
         errors.NotAllowedError: the login may not do a part of the plan; nothing was written.
         errors.MedbotsError: the server cannot be read. A failed change is in the report instead.
     """
-    from medbots import apply, plan
+    from medbots import plan
 
     started = time.perf_counter()
     try:
@@ -148,11 +161,26 @@ async def run(
         if request.dry_run:
             report.plan.raise_if_blocked()
         else:
-            async for applied in apply.apply(report.plan, server, jobs=request.jobs):
-                report.applied.append(applied)
+            await _apply(server, wanted, request, report)
     finally:
         report.requests = counter.requests
         report.duration_ms = round((time.perf_counter() - started) * 1000)
+
+
+async def _apply(
+    server: state.Server, wanted: model.Desired, request: Request, report: Report
+) -> None:
+    """Apply the plan. What somebody else changed meanwhile is read again, and planned anew."""
+    from medbots import apply, plan
+
+    the_plan = report.plan
+    for _ in range(_ATTEMPTS):
+        if the_plan is not None:
+            async for applied in apply.apply(the_plan, server, jobs=request.jobs):
+                report.record(applied)
+        if not any(isinstance(one.error, errors.ConflictError) for one in report.applied):
+            return
+        the_plan = plan.diff(wanted, await server.read(wanted), request.kinds)
 
 
 def expect(project: state.Project, expected: str | None) -> None:

@@ -139,6 +139,48 @@ def test_partly_applied(medplum: Medplum, capsys: pytest.CaptureFixture[str]) ->
     assert run(capsys, "deploy", "--dry-run", "--detailed-exitcode")[0] == 0
 
 
+def test_an_edit_in_between_is_kept_and_the_plan_made_anew(
+    medplum: Medplum, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody else writes between the read and the write stays, and the run succeeds."""
+    assert run(capsys, "deploy")[0] == 0
+    bot = next(one for one in medplum.of("Bot") if one["name"] == "Embedding Bot")
+    bot["timeout"] = 7
+    kept, patch = {"system": "urn:theirs", "value": "7"}, medplum._patch
+
+    def edited_first(live: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
+        monkeypatch.setattr(medplum, "_patch", patch)
+        bot["identifier"].append(kept)
+        medplum._new_version(bot)
+        return patch(live, operations)
+
+    monkeypatch.setattr(medplum, "_patch", edited_first)
+    code, found, _ = run(capsys, "deploy")
+    assert (code, found["summary"]["update"], found["summary"]["failed"]) == (0, 1, 0)
+    assert (bot["timeout"], kept in bot["identifier"]) == (30, True)
+    ended = next(one for one in found["changes"] if one["id"] == bot["id"])
+    assert (ended["action"], ended["status"]) == ("update", "done")
+
+
+def test_a_conflict_that_never_ends_is_told(
+    medplum: Medplum, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After three attempts the run gives up and says who was faster."""
+    assert run(capsys, "deploy")[0] == 0
+    bot = next(one for one in medplum.of("Bot") if one["name"] == "Embedding Bot")
+    bot["timeout"] = 7
+    patch = medplum._patch
+
+    def edited(live: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
+        medplum._new_version(live)
+        return patch(live, operations)
+
+    monkeypatch.setattr(medplum, "_patch", edited)
+    writes = medplum.writes
+    code, found, _ = run(capsys, "deploy")
+    assert (code, found["error"]["code"], medplum.writes - writes) == (1, "conflict", 3)
+
+
 def test_nothing_applied_is_a_plain_failure(
     medplum: Medplum, capsys: pytest.CaptureFixture[str]
 ) -> None:
