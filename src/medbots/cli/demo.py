@@ -60,8 +60,10 @@ def _play(opts: options.Options, story: Story, *, keep: bool) -> None:
         with story.step("stack", "start the stack") as step:
             step.detail = _start(opts, stack, story)
         wiring.run(demo_story.tell(opts, story))
-    except errors.MedbotsError:
-        story.last_words = _last_words(stack)
+    except errors.MedbotsError as error:
+        # Of services that never started, or that did well until Ctrl-C, the logs say nothing.
+        if story.started and not isinstance(error, errors.InterruptedByUserError):
+            story.last_words = _last_words(stack)
         raise
     finally:
         if story.started and not (keep and story.complete):

@@ -70,7 +70,9 @@ def failed(opts: options.Options, story: Story, error: errors.MedbotsError) -> N
             render.note(f"  {name:<8}  {line}")
     if story.steps:
         step = story.steps[-1]
-        render.note(f"{step.seconds:6.1f} s  {step.title:<{_TITLE}}failed")
+        interrupted = isinstance(error, errors.InterruptedByUserError)
+        end = "interrupted" if interrupted else "failed"
+        render.note(f"{step.seconds:6.1f} s  {step.title:<{_TITLE}}{end}")
 
 
 def document(story: Story) -> dict[str, Any]:
