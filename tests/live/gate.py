@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 
 HOP = {"connection", "transfer-encoding", "content-encoding", "content-length", "host"}
-PATIENCE = 30.0
+PATIENCE = 90.0
+"""Seconds; a server may ask a run to wait for up to a minute."""
 
 
 class Gate:

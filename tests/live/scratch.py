@@ -60,10 +60,14 @@ class Scratch:
         body.update(fields)
         answer = self.admin.post(f"admin/projects/{self.clinic.id}/bot", json=body)
         made: Json = medplum.expect(answer, httpx.codes.CREATED)
-        self.keep(f"Bot/{made['id']}")
-        for membership in self.memberships(made["id"]):
-            self.keep(f"ProjectMembership/{membership['id']}")
+        self.keep_bot(made["id"])
         return made
+
+    def keep_bot(self, bot_id: str) -> None:
+        """Remember a Bot that was made otherwise, with its membership."""
+        self.keep(f"Bot/{bot_id}")
+        for membership in self.memberships(bot_id):
+            self.keep(f"ProjectMembership/{membership['id']}")
 
     def lonely_bot(self, code: str = ECHO, **fields: object) -> Json:
         """Make a Bot by plain FHIR create, which gives it no membership."""

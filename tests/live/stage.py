@@ -22,6 +22,7 @@ from tests.live.scratch import Scratch
 from tests.live.target import Target
 
 Row = dict[str, object]
+TABLES = ("clinical_embeddings", "clinical_embedding_tombstones")
 
 
 @dataclass(frozen=True)
@@ -175,21 +176,24 @@ def _clear(stage: Stage, secrets: list[Json], *, had_role: bool) -> None:
         *bots,
         *admin.find(f"AccessPolicy?_tag={space}/policy|&_count=100"),
         *admin.find(f"Device?identifier={space}/device|&_count=100"),
+        *admin.find(f"Basic?identifier={space}/turn|&_count=100"),
     ):
         admin.delete(f"fhir/R4/{each['resourceType']}/{each['id']}")
     medplum.expect(admin.post(f"admin/projects/{stage.clinic.id}/secrets", json=secrets))
     role = None if had_role else _role(stage)
     with stage.database() as connection:
-        for table in ("clinical_embeddings", "clinical_embedding_tombstones"):
+        if role:
+            # First, so that no bot that still runs writes a row after they are deleted.
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+        for table in TABLES:
             there = connection.execute("SELECT to_regclass(%s) AS name", (table,)).fetchone()
             if there is None or there["name"] is None:
                 continue
-            query = sql.SQL("DELETE FROM {} WHERE project_id = %s AND fhir_resource_id = ANY(%s)")
-            values = (stage.clinic.id, stage.ids)
-            connection.execute(query.format(sql.Identifier(table)), values)
-        if role:
-            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
-            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+            query = sql.SQL(
+                "DELETE FROM {} WHERE project_id = %s AND (%s OR fhir_resource_id = ANY(%s))"
+            ).format(sql.Identifier(table))
+            connection.execute(query, (stage.clinic.id, not had_role, stage.ids))
 
 
 def role_of(stage: Stage) -> str:

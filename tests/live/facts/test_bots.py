@@ -55,7 +55,7 @@ class TestAdminEndpoint:
             f"admin/projects/{uuid.uuid4()}/bot", json={"name": projects.unique("bot")}
         )
         bot = medplum.expect(answer, CODES.CREATED)
-        bots.keep(f"Bot/{bot['id']}")
+        bots.keep_bot(bot["id"])
         assert bots.admin.read(f"Bot/{bot['id']}", EXTENDED)["meta"]["project"] == bots.clinic.id
 
     @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ class TestMembership:
             "fhir/R4/Bot/$init", json={"resourceType": "Parameters", "parameter": parameter}
         )
         bot = medplum.expect(answer, CODES.CREATED)
-        bots.keep(f"Bot/{bot['id']}")
+        bots.keep_bot(bot["id"])
         assert len(bots.memberships(bot["id"])) == 1
 
     def test_a_deleted_bot_leaves_its_traces(self, bots: Scratch) -> None:

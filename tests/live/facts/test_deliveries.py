@@ -141,7 +141,8 @@ class TestRuns:
             " subject: { reference: 'Task/' + event.input.id } }); };\n"
         )
         bot_id = bots.bot(note)["id"]
-        bots.subscription(f"Task?code={code}", f"Bot/{bot_id}")
+        creates = [{"url": INTERACTION, "valueCode": "create"}]
+        bots.subscription(f"Task?code={code}", f"Bot/{bot_id}", extension=creates)
         member = bots.member()
         task = member.session.create(scratch.task(code))
         bots.keep(f"Task/{task['id']}")

@@ -157,7 +157,7 @@ class TestProject:
         for clinic in (bots.clinic, other):
             answer = clinic.admin.post(f"admin/projects/{clinic.id}/bot", json={"name": name})
             ids[clinic.id] = medplum.expect(answer, CODES.CREATED)["id"]
-        bots.keep(f"Bot/{ids[bots.clinic.id]}")
+        bots.keep_bot(ids[bots.clinic.id])
         everywhere = super_admin.find(f"Bot?name:exact={name}")
         assert {each["id"] for each in everywhere} == set(ids.values())
         here = super_admin.find(f"Bot?name:exact={name}&_project={other.id}")
