@@ -132,12 +132,26 @@ def wish(
     """Return what should stand in `project`, as far as `request` means it.
 
     Raises:
-        errors.UsageError: nothing matches `--only`.
+        errors.UsageError: nothing that the verb keeps matches `--only`.
     """
     from medbots import desired
 
     wanted = desired.build(the_manifest, settings, os.environ, project.id, bundles)
-    return desired.only(wanted, request.only) if request.only else wanted
+    if not request.only:
+        return wanted
+    part = desired.only(wanted, request.only)
+    if not (
+        (state.Kind.BOT in request.kinds and part.bots)
+        or (state.Kind.SUBSCRIPTION in request.kinds and part.subscriptions)
+    ):
+        what, verb = (
+            ("bot", "subscriptions sync") if part.subscriptions else ("subscription", "deploy")
+        )
+        raise errors.UsageError(
+            f"--only {request.only}: no {what} of the manifest is meant by it",
+            hint=f"medbots {verb} --only {request.only}",
+        )
+    return part
 
 
 async def run(

@@ -224,6 +224,24 @@ def test_doctor_of_another_project_needs_a_super_admin(capsys: pytest.CaptureFix
     assert (code, found["error"]["code"]) == (4, "not-allowed")
 
 
+@pytest.mark.parametrize(
+    ("args", "said", "hint"),
+    [
+        (["deploy", "--only", "embedding-condition"], "no bot", "subscriptions sync"),
+        (["subscriptions", "sync", "--only", "semantic-search"], "no subscription", "deploy"),
+    ],
+)
+def test_only_what_the_verb_does_not_keep(
+    medplum: Medplum, capsys: pytest.CaptureFixture[str], args: list[str], said: str, hint: str
+) -> None:
+    """A key of the other kind is a usage error, and not a success without work."""
+    code, found, _ = run(capsys, *args)
+    assert (code, medplum.writes) == (64, 0)
+    assert said in found["error"]["message"]
+    assert f"medbots {hint} --only" in found["error"]["hint"]
+    assert run(capsys, "plan", "--only", args[-1])[0] == 0
+
+
 def test_expect_project(medplum: Medplum, capsys: pytest.CaptureFixture[str]) -> None:
     """A login in another project than expected is refused before anything is read."""
     code, found, _ = run(capsys, "deploy", "--expect-project", "production")
