@@ -5,13 +5,18 @@ What takes time to load is loaded inside of it, where Ctrl-C is already one of t
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import json
+import os
 import sys
 from collections.abc import Sequence
 
 from medbots import errors, secret
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk that is full, wherever it turns up: a file that stdout leads to, or one for a while."""
 
 
 def main() -> None:
@@ -25,6 +30,9 @@ def main() -> None:
 
 
 def _main() -> int:
+    # Where a caller has closed them, what is said goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A pipe on Windows, or a terminal without UTF-8, must not turn a name into a traceback.
@@ -51,6 +59,12 @@ def run(args: Sequence[str]) -> int:
         context = getattr(error, "ctx", None)
         of = context.command_path if context else "medbots"
         return _report(errors.UsageError(error.format_message(), hint=f"{of} --help"), args)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        full = errors.StorageError("no space left to write to", hint="free some, and run it again")
+        # Not as JSON: it may be stdout that takes no more.
+        return _report(full, ())
     except typer.Abort:
         code = errors.InterruptedByUserError.exit_code
     if code == errors.InterruptedByUserError.exit_code:

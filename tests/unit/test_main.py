@@ -48,6 +48,41 @@ def test_a_terminal_without_utf8(tmp_path: Path) -> None:
     assert rb"error: there is no profile 'h\xf6hle\u2192'" in done.stderr
 
 
+def _shell(line: str, state: Path) -> tuple[int, str]:
+    """Exit code and stderr of one line of sh, in which `medbots` is the command."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", line.replace("medbots", f"{sys.executable} -m medbots")],
+        env={**os.environ, "MEDBOTS_STATE_DIR": str(state)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="redirections of sh")
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("medbots profile list >&-", 0, ""),
+        ("medbots profile list --format json >&-", 0, ""),
+        ("medbots profile show nix 2>&-", 64, ""),
+        ("medbots validate | true", 0, ""),
+    ],
+)
+def test_nobody_listens(line: str, code: int, said: str, tmp_path: Path) -> None:
+    """A closed stdout or stderr, or a pipe that nobody reads, ends no command in a traceback."""
+    assert _shell(line, tmp_path) == (code, said)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+@pytest.mark.parametrize("args", ["profile show", "profile list --format json", "--help"])
+def test_stdout_leads_to_a_full_disk(args: str, tmp_path: Path) -> None:
+    """A full disk is said in one line, wherever it turns up."""
+    code, said = _shell(f"medbots {args} > /dev/full", tmp_path)
+    assert (code, said.splitlines()[0]) == (1, "error: no space left to write to")
+
+
 def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     """A document can be read whatever encoding a pipe has."""
     render.json({"name": "Höhle → 1"})

@@ -21,7 +21,11 @@ def text(opts: options.Options, question: str, instead: str) -> str:
         errors.UsageError: there is nobody to ask; `instead` is what to give in place of an answer.
     """
     _expect_somebody(opts, question, instead)
-    return str(typer.prompt(question, err=True)).strip()
+    try:
+        return str(typer.prompt(question, err=True)).strip()
+    except typer.Abort:
+        typer.echo(err=True)
+        raise
 
 
 def hidden(opts: options.Options, question: str, instead: str) -> str:

@@ -44,6 +44,8 @@ def json(document: Any) -> None:
 def line(text: str = "") -> None:
     """Print one line of data on stdout."""
     sys.stdout.write(text + "\n")
+    # Who reads no longer, or has no space, is heard of here and not when Python ends.
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:
