@@ -217,7 +217,10 @@ def _elsewhere(
             command = credentials.login_command(settings)
             hint = f"{command} --project {settings.project!r} logs in there"
         case credentials.UserPassword():
-            hint = "an admin of that project can invite this user; a super admin is no exception"
+            hint = (
+                "check its id or name; else an admin of that project invites this user, which a "
+                "super admin needs too"
+            )
         case _:
             hint = "use a client of that project: a client works in its own project only"
     return errors.NotAllowedError(

@@ -179,12 +179,11 @@ def not_logged_in(
     said = f"not logged in to {settings.base_url} ({settings.origin('base_url')})"
     if other is not None:
         said += f"; the session of profile {settings.profile!r} is for {other.base_url}"
+    instead = "set MEDPLUM_CLIENT_ID and MEDPLUM_CLIENT_SECRET"
     for one, needed in (("client_id", "client_secret"), ("email", "password")):
         if bool(getattr(settings, one)) != bool(getattr(settings, needed)):
             there, missing = (one, needed) if getattr(settings, one) else (needed, one)
             variables = config.VARIABLES
             said += f"; {variables[there]} is set but {variables[missing]} is not"
-    return errors.NotLoggedInError(
-        said,
-        hint=f"{login_command(settings)}, or set MEDPLUM_CLIENT_ID and MEDPLUM_CLIENT_SECRET",
-    )
+            instead = f"set {variables[missing]} too"
+    return errors.NotLoggedInError(said, hint=f"{login_command(settings)}, or {instead}")

@@ -190,7 +190,7 @@ class Http:
         """Refuse what no Medplum server would answer."""
         if answer.status in retry.TRANSIENT:
             return
-        hint = "MEDPLUM_BASE_URL or --base-url names the server (its API, not its web app)"
+        hint = outcome.WRONG_SERVER
         if 300 <= answer.status < 400:  # noqa: PLR2004
             target = urls.host(answer.location) or "another path"
             raise errors.UnreachableError(
@@ -217,9 +217,14 @@ class Http:
         return errors.UnreachableError(message, hint=hint)
 
 
-def _trust(base_url: str) -> ssl.SSLContext | bool:
-    """Return whom to trust; for plain HTTP nobody, which saves loading the certificates."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if base_url.startswith("http:") else True
+def _trust(base_url: str) -> ssl.SSLContext:
+    """Return whom to trust; for plain HTTP nobody, which saves loading the certificates.
+
+    SSL_CERT_FILE counts on this machine too, where nothing else of the environment does.
+    """
+    if base_url.startswith("http:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.create_ssl_context()
 
 
 def _causes(exc: BaseException) -> list[BaseException]:
@@ -244,15 +249,24 @@ def _may_repeat(method: str, exc: httpx.RequestError) -> bool:
     return nothing_sent or method == "GET"
 
 
+_CERTIFICATES = {
+    10: "renew it on the server, or correct the clock of this machine",
+    62: "name the server as its certificate does, in MEDPLUM_BASE_URL or --base-url",
+    64: "name the server as its certificate does, in MEDPLUM_BASE_URL or --base-url",
+}
+"""What helps, by OpenSSL's code: expired, other host name, other address."""
+
+
 def _reason(exc: httpx.RequestError, time_limit: float) -> tuple[str, str]:
     """Say why no answer came, and what helps."""
     chain = _causes(exc)
     start = "start the server, or name another one by MEDPLUM_BASE_URL or --base-url"
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
+            own = "SSL_CERT_FILE=/path/to/ca.pem trusts an authority of your own"
             return (
                 f"its TLS certificate is not trusted ({one.verify_message})",
-                "SSL_CERT_FILE=/path/to/ca.pem trusts an authority of your own",
+                _CERTIFICATES.get(one.verify_code, own),
             )
         if isinstance(one, ssl.SSLError):
             return (

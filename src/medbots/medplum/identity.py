@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medbots import errors, state
+from medbots.medplum import outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def of(document: Any) -> Identity:
     me = document if isinstance(document, dict) else {}
     project, membership = _part(me, "project"), _part(me, "membership")
     if not project.get("id"):
-        raise errors.ServerError("auth/me names no project: is this a Medplum 5 server?")
+        raise errors.ServerError(
+            "auth/me names no project: is this a Medplum 5 server?", hint=outcome.WRONG_SERVER
+        )
     profile = str(_part(membership, "profile").get("reference") or "")
     member = str(_part(membership, "user").get("reference") or "")
     return Identity(

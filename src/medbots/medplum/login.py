@@ -137,7 +137,11 @@ async def _code(
         step = _step(http, await _post(http, "auth/profile", question), user)
     code = step.get("code")
     if not isinstance(code, str) or not code:
-        raise errors.ServerError("auth/login answered with neither a code nor a question")
+        raise errors.ServerError(
+            f"auth/login of {http.base_url} answered with neither a code nor a question: is this "
+            "a Medplum server?",
+            hint=outcome.WRONG_SERVER,
+        )
     return code
 
 
@@ -200,6 +204,12 @@ def _step(http: http_module.Http, answer: http_module.Answer, user: Password) ->
     if answer.status not in (200, 400, 401, 403):
         raise outcome.error(answer.status, document, answer.request)
     said = outcome.text(document)
+    if not said:
+        raise errors.ServerError(
+            f"auth/login of {http.base_url} refuses {user.email} as no Medplum does "
+            f"(HTTP {answer.status})",
+            hint=outcome.WRONG_SERVER,
+        )
     hint = "medbots login asks for the password again"
     match said.lower():
         case words if "email or password is invalid" in words:
@@ -211,12 +221,12 @@ def _step(http: http_module.Http, answer: http_module.Answer, user: Password) ->
             hint = "check the e-mail address, the project and the server"
         case words if "at least 8 characters" in words:
             said = "Medplum takes no password of fewer than 8 characters"
-            hint = "the administrator of a fresh server has the password medplum_admin"
+            hint += "; the administrator of a fresh server has medplum_admin"
         case words if "valid email" in words:
             said = "that is no e-mail address"
             hint = "a client logs in by MEDPLUM_CLIENT_ID and MEDPLUM_CLIENT_SECRET"
     raise errors.NotLoggedInError(
-        f"{http.base_url} does not accept {user.email}: {said or 'no reason given'}", hint=hint
+        f"{http.base_url} does not accept {user.email}: {said}", hint=hint
     )
 
 

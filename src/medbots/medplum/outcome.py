@@ -6,6 +6,9 @@ from typing import Any
 
 from medbots import errors, secret
 
+WRONG_SERVER = "MEDPLUM_BASE_URL or --base-url names the server (its API, not its web app)"
+"""The hint where what answers does not speak as a Medplum does."""
+
 _LONGEST = 400
 """Characters of the server's words that an error repeats."""
 
@@ -74,7 +77,9 @@ def error(status: int, document: Any, request: str) -> errors.MedbotsError:
         case 429:
             return errors.ServerError(message, hint="wait a minute, or use fewer --jobs")
         case 502 | 503 | 504:
-            return errors.UnreachableError(message)
+            return errors.UnreachableError(
+                message, hint="is the Medplum server up? Its log, or the gateway's, tells"
+            )
     return errors.ServerError(message)
 
 

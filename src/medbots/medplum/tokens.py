@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from medbots import errors, secret
+from medbots.medplum import outcome
 
 _MARGIN = timedelta(seconds=30)
 """A token this close to its end is renewed before it is used."""
@@ -37,7 +38,10 @@ def granted(document: Any, now: datetime) -> Tokens:
     """
     access = document.get("access_token") if isinstance(document, dict) else None
     if not isinstance(access, str) or not access:
-        raise errors.ServerError("oauth2/token answered without an access token")
+        raise errors.ServerError(
+            "oauth2/token answered without an access token: is this a Medplum server?",
+            hint=outcome.WRONG_SERVER,
+        )
     refresh = document.get("refresh_token")
     seconds = document.get("expires_in")
     known = isinstance(seconds, int | float) and seconds > 0

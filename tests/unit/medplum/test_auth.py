@@ -216,7 +216,7 @@ async def test_forced_enrolment(server: support.AuthServer, store: sessions.Sess
     [
         ("ada@example.com", "wrong-horse-9", "the password is wrong", "medbots login"),
         ("eve@example.com", PASSWORD, "no such user", "check the e-mail"),
-        ("ada@example.com", "medplum", "fewer than 8 characters", "medplum_admin"),
+        ("ada@example.com", "medplum", "fewer than 8 characters", "medbots login asks"),
         ("ada", PASSWORD, "no e-mail address", "MEDPLUM_CLIENT_ID"),
     ],
 )
@@ -330,6 +330,7 @@ async def test_half_of_a_login(
     with pytest.raises(errors.NotLoggedInError, match=words) as caught:
         await connect(server, store, environ)
     assert "plant-1234" not in caught.value.message
+    assert caught.value.hint == f"medbots login, or set {words.split()[-3]} too"
 
 
 async def test_rate_limited_login(server: support.AuthServer, store: sessions.Sessions) -> None:
@@ -343,7 +344,7 @@ async def test_rate_limited_login(server: support.AuthServer, store: sessions.Se
     ("path", "answer", "kind"),
     [
         ("auth/login", httpx.Response(200, json={"login": "x"}), errors.ServerError),
-        ("auth/login", httpx.Response(200, json=[]), errors.NotLoggedInError),
+        ("auth/login", httpx.Response(200, json=[]), errors.ServerError),
         ("auth/login", httpx.Response(200, json={"memberships": [{}]}), errors.ServerError),
         ("auth/login", httpx.Response(200, json=support.outcome("No")), errors.NotLoggedInError),
         ("auth/login", httpx.Response(500, json={"msg": "Internal"}), errors.ServerError),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,21 @@ from medbots.medplum import http, retry
 
 BASE = "https://m.example.com/"
 Step = httpx.Response | Exception
+
+AUTHORITY = """\
+-----BEGIN CERTIFICATE-----
+MIIBoDCCAUWgAwIBAgIUZMVekn0+j9fZ+0qHwpSbB012dSUwCgYIKoZIzj0EAwIw
+JDEiMCAGA1UEAwwZQW4gYXV0aG9yaXR5IG9mIG9uZSdzIG93bjAgFw0yNjExMjIx
+NzU2NTlaGA8yMTI2MTAyOTE3NTY1OVowJDEiMCAGA1UEAwwZQW4gYXV0aG9yaXR5
+IG9mIG9uZSdzIG93bjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABKjBcsU6GjjA
+JrPOE7/x+bXB1YylIpykd1xK1bkbEpqZeXf6l9k6D06zxlii6JjTFyUw1APBR1Q0
+bBg7Laa8y1mjUzBRMB0GA1UdDgQWBBTE1Kv0BHP0vKQ1p4PwhAVa+yR+TDAfBgNV
+HSMEGDAWgBTE1Kv0BHP0vKQ1p4PwhAVa+yR+TDAPBgNVHRMBAf8EBTADAQH/MAoG
+CCqGSM49BAMCA0kAMEYCIQDopINgtpFGf0gFl+7nXKerN8j8VpW3LZl/3VZhEcvq
+eQIhAMbXAL+DlVCfd3a91cew5D2xazjk749FZ3gbJSN3epJD
+-----END CERTIFICATE-----
+"""
+"""A certificate for itself, made for these tests; its key is gone."""
 
 
 class Line:
@@ -140,6 +156,7 @@ async def test_lost_race_is_run_again() -> None:
 
 CERTIFICATE = ssl.SSLCertVerificationError(1, "certificate verify failed")
 CERTIFICATE.verify_message = "self-signed certificate"
+CERTIFICATE.verify_code = 18
 
 
 @pytest.mark.parametrize(
@@ -284,6 +301,31 @@ async def test_requests_of_the_login_are_not_counted() -> None:
     for method, path in (("POST", "auth/login"), ("POST", "oauth2/token"), ("GET", "fhir/R4/Bot")):
         await connection.send(method, path)
     assert connection.sent == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "helps"),
+    [(10, "renew it"), (62, "name the server as"), (64, "name the server as"), (18, "SSL_CERT_")],
+)
+async def test_what_helps_with_a_certificate(code: int, helps: str) -> None:
+    """Trusting an authority helps neither an expired certificate nor one of another host."""
+    refused = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    refused.verify_message, refused.verify_code = "refused", code
+    with pytest.raises(errors.UnreachableError) as caught:
+        await Line(chained(httpx.ConnectError("x"), refused)).http().send("GET", "auth/me")
+    assert (caught.value.hint or "").startswith(helps)
+
+
+@pytest.mark.parametrize("base_url", ["https://localhost:8443/", "https://m.example.com/"])
+def test_an_authority_of_ones_own(
+    base_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSL_CERT_FILE says whom to trust, on this machine too."""
+    trusted = tmp_path / "ca.pem"
+    trusted.write_text(AUTHORITY)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    (found,) = http._trust(base_url).get_ca_certs()
+    assert found["subject"] == ((("commonName", "An authority of one's own"),),)
 
 
 @pytest.mark.parametrize(
