@@ -60,6 +60,8 @@ class LiveBot:
     """What medbots stored with it when it deployed."""
     code_hash: str | None = None
     """`Attachment.hash` of the code that runs; `$deploy` behind our back drops it."""
+    code_moved: bool = False
+    """The code that runs lies in another file than the one that medbots uploaded."""
     foreign: bool = False
     """Whether it is another manifest's, by the identifier of another namespace."""
 

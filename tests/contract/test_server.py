@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from medbots import apply, config, errors, model, plan, secret, state
-from medbots.medplum import auth, server, sessions
+from medbots.medplum import auth, code, server, sessions, strict
 from tests.support import specs
 from tests.support.fake_server import FakeServer
 from tests.support.medplum_transport import Medplum
@@ -165,6 +166,45 @@ async def test_changed_code_is_two_requests_a_bot(
     code = {bot.key: specs.bundle(bot.key, b"exports.handler = 2;\n") for bot in TWO.bots}
     await run(real, replace(TWO, bundles=code))
     assert len(medplum.requests) == 2 + 2 * len(TWO.bots)
+
+
+async def test_code_in_another_file_is_deployed_again(
+    real: server.ProjectServer, medplum: Medplum
+) -> None:
+    """A URL that leads elsewhere than to the uploaded file counts, however it is signed."""
+    await run(real, specs.desired())
+    bot = medplum.of("Bot")[0]
+    (mark,) = bot["meta"]["tag"]
+    uploaded, other = (f"{uuid.uuid4()}/{uuid.uuid4()}" for _ in range(2))
+    assert mark["display"].startswith(bot["executableCode"]["url"].removeprefix("Binary/"))
+    mark["display"] = uploaded
+    for signature in "xy":
+        signed = f"http://localhost:8103/storage/{uploaded}?Signature={signature}"
+        bot["executableCode"]["url"] = signed
+        assert await left(real, specs.desired()) == []
+    bot["executableCode"]["url"] = f"http://localhost:8103/storage/{other}?Signature=x"
+    assert await left(real, specs.desired()) == [("bot", "embedding")]
+    await run(real, specs.desired())
+    assert other not in bot["executableCode"]["url"]
+    assert await left(real, specs.desired()) == []
+
+
+async def test_strictly_the_bytes_count(
+    real: server.ProjectServer, medplum: Medplum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code that kept every mark and not its bytes is found, and only by who reads it."""
+    await run(real, specs.desired())
+    strictly = strict.StrictServer(real._client, "urn:medbots")
+    running = specs.bundle("embedding").code
+
+    async def read(*_: object) -> bytes:
+        return running
+
+    monkeypatch.setattr(code, "read", read)
+    assert await left(strictly, specs.desired()) == []
+    running = b"exports.handler = 0;\n"
+    assert await left(real, specs.desired()) == []
+    assert await left(strictly, specs.desired()) == [("bot", "embedding")]
 
 
 async def test_a_bot_of_that_name_is_adopted_with_what_others_wrote(

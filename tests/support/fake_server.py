@@ -112,7 +112,8 @@ class FakeServer:
             run_as_user=spec.run_as_user,
         )
         if upload:
-            live = replace(live, digest=bundle.digest, code_hash=bundle.attachment_hash)
+            code_hash = bundle.attachment_hash
+            live = replace(live, digest=bundle.digest, code_hash=code_hash, code_moved=False)
         self.bots[bot_id] = live
 
     async def write_membership(

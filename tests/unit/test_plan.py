@@ -101,6 +101,7 @@ def test_empty_project_creates_everything() -> None:
         ({"run_as_user": True}, ("runAsUser",)),
         ({"digest": "sha256:00"}, ("executableCode",)),
         ({"code_hash": None}, ("executableCode",)),
+        ({"code_moved": True}, ("executableCode",)),
     ],
 )
 def test_each_managed_field_is_compared(

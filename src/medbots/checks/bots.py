@@ -67,28 +67,33 @@ async def digest(target: target_module.Target, spec: model.BotSpec) -> check.Res
 async def code(target: target_module.Target, spec: model.BotSpec) -> check.Result:
     """The code that runs is the code that is here.
 
-    Proves: `executableCode.hash` on the server is the local bundle's. With `--strict`, the bytes
-    themselves are read and compared.
+    Proves: `executableCode.hash` on the server is the local bundle's, and its file is the one that
+    medbots uploaded. With `--strict`, the bytes themselves are read and compared.
 
     Fails: when somebody replaced the code behind medbots: `$deploy` keeps the digest and drops the
-    hash.
+    hash, another `url` keeps both and leads to another file.
 
-    Cure: `medbots deploy --only <key>`, after asking who replaced it.
+    Cure: `medbots deploy --only <key>`, after asking who replaced it; with `--strict` where only
+    the bytes differ.
     """
     bundle = target.bundles[spec.key]
     live = await target.live_bot(spec.key)
     if not target.strict:
+        if live.code_moved:
+            observed = f"hash {live.code_hash}, but in another file than was uploaded: replaced"
+            return check.failed(observed, f"hash {bundle.attachment_hash}", _deploy(spec))
         if live.code_hash == bundle.attachment_hash:
             return check.passed(f"hash {live.code_hash}", f"hash {bundle.attachment_hash}")
         observed = f"hash {live.code_hash}" if live.code_hash else "no hash: replaced by $deploy"
         return check.failed(observed, f"hash {bundle.attachment_hash}", _deploy(spec))
     found = await target.code(live.id)
+    fix = f"{_deploy(spec)} --strict"
     if found is None:
-        return check.failed("no code", bundle.digest, _deploy(spec))
+        return check.failed("no code", bundle.digest, fix)
     observed = f"sha256:{hashlib.sha256(found).hexdigest()}"
     if found == bundle.code:
         return check.passed(f"{len(found)} bytes, {observed}", bundle.digest)
-    return check.failed(f"{len(found)} bytes, {observed}", bundle.digest, _deploy(spec))
+    return check.failed(f"{len(found)} bytes, {observed}", bundle.digest, fix)
 
 
 @family.define("bots.<key>.runtime", needs=_EXISTS)

@@ -42,6 +42,8 @@ class Request:
     jobs: int = 4
     expect_project: str | None = None
     detailed_exitcode: bool = False
+    strict: bool = False
+    """Judge bots by the code that runs, not by the marks beside it."""
 
 
 class Counter(Protocol):
@@ -109,7 +111,7 @@ async def connect_and_run(opts: options.Options, request: Request, report: Repor
     Raises:
         errors.MedbotsError: as `run`; or the manifest, a bundle or the login is not as it must be.
     """
-    from medbots.medplum import server
+    from medbots.medplum import server, strict
 
     the_manifest = wiring.manifest(opts)
     settings = wiring.settings(opts, the_manifest)
@@ -118,7 +120,8 @@ async def connect_and_run(opts: options.Options, request: Request, report: Repor
         project = state.Project(client.project.id, client.project.name)
         expect(project, request.expect_project)
         wanted = wish(the_manifest, settings, bundles, request, project)
-        the_server = server.ProjectServer(client, the_manifest.namespace)
+        kind = strict.StrictServer if request.strict else server.ProjectServer
+        the_server = kind(client, the_manifest.namespace)
         await run(the_server, wanted, request, report, client)
 
 

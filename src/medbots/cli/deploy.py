@@ -18,6 +18,9 @@ ExpectProject = Annotated[
 DetailedExitcode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Compare the code that runs, byte for byte.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +34,7 @@ def plan(
     only: Only = None,
     expect_project: ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
+    strict: Strict = False,
 ) -> None:
     """Show what deploy and subscriptions sync would change; change nothing."""
     from medbots.cli import changes
@@ -41,6 +45,7 @@ def plan(
         only=only,
         expect_project=expect_project,
         detailed_exitcode=detailed_exitcode,
+        strict=strict,
     )
     changes.execute(options.of(ctx), request)
 
@@ -52,11 +57,12 @@ def deploy(
     jobs: Jobs = 4,
     expect_project: ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
+    strict: Strict = False,
 ) -> None:
     """Bring the bots, with all that they need to run, into the project."""
     from medbots.cli import changes
 
     request = changes.Request(
-        changes.DEPLOY, dry_run, only, jobs, expect_project, detailed_exitcode and dry_run
+        changes.DEPLOY, dry_run, only, jobs, expect_project, detailed_exitcode and dry_run, strict
     )
     changes.execute(options.of(ctx), request)

@@ -170,7 +170,7 @@ class Client:
             url = _next(page, after=url)
 
     async def upload(self, content: bytes, filename: str, content_type: str) -> str:
-        """Store a file as a Binary; return its id."""
+        """Store a file as a Binary; return its id and version, as in `id/version`."""
         answer = await self._send(
             "POST",
             f"{FHIR}Binary?{urlencode({'_filename': filename})}",
@@ -178,7 +178,9 @@ class Client:
             content=content,
             time_limit=_UPLOAD_LIMIT,
         )
-        return str(_object(self._document(answer), answer.request, "id")["id"])
+        stored = _object(self._document(answer), answer.request, "id")
+        version = (stored.get("meta") or {}).get("versionId")
+        return f"{stored['id']}/{version}" if version else str(stored["id"])
 
     async def read_binary(self, binary_id: str) -> bytes:
         """Return the bytes of a Binary."""

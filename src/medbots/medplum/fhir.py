@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from medbots import model, secret, state
 from medbots.plan import fields
@@ -42,6 +44,9 @@ class Names:
     def tagged(self, resource: Json, kind: str) -> str | None:
         """Return the key in the resource's `meta.tag`, if it is ours."""
         return _value(resource.get("meta", {}).get("tag"), self.system(kind), "code")
+
+
+_SIGNED = re.compile(r"/([0-9a-f-]{36})/([0-9a-f-]{36})$")
 
 
 def _value(entries: Any, system: str, member: str) -> str | None:
@@ -85,6 +90,9 @@ def live_project(resource: Json, *, readable: bool) -> state.Project:
 def live_bot(resource: Json, names: Names) -> state.LiveBot:
     """Read a Bot."""
     digest = names.tagged(resource, "digest")
+    code = resource.get("executableCode") or {}
+    uploaded = _value(resource.get("meta", {}).get("tag"), names.system("digest"), "display")
+    runs = _signed_file(code.get("url", ""))
     return state.LiveBot(
         id=resource["id"],
         name=resource.get("name", ""),
@@ -95,8 +103,18 @@ def live_bot(resource: Json, names: Names) -> state.LiveBot:
         timeout=resource.get("timeout"),
         run_as_user=bool(resource.get("runAsUser")),
         digest=f"sha256:{digest}" if digest else None,
-        code_hash=(resource.get("executableCode") or {}).get("hash"),
+        code_hash=code.get("hash"),
+        code_moved=bool(uploaded and runs and uploaded != runs),
     )
+
+
+def _signed_file(url: str) -> str | None:
+    """Return the Binary that a signed URL leads to, as `id/version`; None: it is no such URL.
+
+    The server signs anew at every read, and puts id and version at the end of the path.
+    """
+    found = _SIGNED.search(urlsplit(url).path)
+    return f"{found[1]}/{found[2]}" if found else None
 
 
 def live_membership(resource: Json) -> state.LiveMembership:
@@ -141,11 +159,11 @@ def _extension(resource: Json, url: str, member: str) -> str | None:
     return next(found, None)
 
 
-def attachment(bundle: model.Bundle, binary_id: str) -> Json:
-    """Return the Attachment that links a Bot to its uploaded code."""
+def attachment(bundle: model.Bundle, file: str) -> Json:
+    """Return the Attachment that links a Bot to its uploaded code, the Binary `id/version`."""
     return {
         "contentType": "application/javascript",
-        "url": f"Binary/{binary_id}",
+        "url": f"Binary/{file.partition('/')[0]}",
         "title": "index.js",
         "size": len(bundle.code),
         "hash": bundle.attachment_hash,
@@ -153,7 +171,7 @@ def attachment(bundle: model.Bundle, binary_id: str) -> Json:
 
 
 def bot_fields(
-    names: Names, spec: model.BotSpec, bundle: model.Bundle, live: Json, binary_id: str | None
+    names: Names, spec: model.BotSpec, bundle: model.Bundle, live: Json, file: str | None
 ) -> Json:
     """Return the managed members of a Bot; identifiers and tags of others are kept.
 
@@ -169,13 +187,14 @@ def bot_fields(
     }
     if spec.description or live.get("description"):
         written["description"] = spec.description or None
-    if binary_id is not None:
-        code = attachment(bundle, binary_id)
+    if file is not None:
+        code = attachment(bundle, file)
         digest = bundle.digest.removeprefix("sha256:")
+        *others, ours = with_entry(tags, names.system("digest"), "code", digest)
         written |= {
             "sourceCode": code,
             "executableCode": code,
-            "meta/tag": with_entry(tags, names.system("digest"), "code", digest),
+            "meta/tag": [*others, {**ours, "display": file}],
         }
     return written
 

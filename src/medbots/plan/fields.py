@@ -20,7 +20,7 @@ def live_bot(live: state.LiveBot) -> dict[str, object]:
         "runtimeVersion": live.runtime,
         "timeout": live.timeout,
         "runAsUser": live.run_as_user,
-        "executableCode": (live.digest, live.code_hash),
+        "executableCode": (live.digest, live.code_hash, live.code_moved),
     }
 
 
@@ -32,7 +32,7 @@ def wanted_bot(spec: model.BotSpec, bundle: model.Bundle) -> dict[str, object]:
         "runtimeVersion": RUNTIME,
         "timeout": spec.timeout,
         "runAsUser": spec.run_as_user,
-        "executableCode": (bundle.digest, bundle.attachment_hash),
+        "executableCode": (bundle.digest, bundle.attachment_hash, False),
     }
 
 

@@ -50,6 +50,11 @@ async def test_all_pass() -> None:
         ({"digest": None}, "digest", "none stored"),
         ({"code_hash": None}, "code", "no hash: replaced by $deploy"),
         ({"code_hash": "x="}, "code", "hash x="),
+        (
+            {"code_hash": "x=", "code_moved": True},
+            "code",
+            "hash x=, but in another file than was uploaded: replaced",
+        ),
     ],
 )
 async def test_a_changed_field_fails_its_own_check(
@@ -178,6 +183,7 @@ async def test_strict_compares_bytes() -> None:
     seen = await stand.look("bots.*", strict=True)
     assert wrong(seen) == {"bots.embedding.code": check.Status.FAIL}
     assert seen["bots.embedding.code"].observed.startswith("27 bytes, sha256:")
+    assert seen["bots.embedding.code"].fix == "medbots deploy --only embedding --strict"
 
 
 async def test_one_read_of_the_project_for_all() -> None:

@@ -324,6 +324,10 @@ async def test_upload_and_read() -> None:
     code = b"exports.handler = () => '\xc3\xbc';\n"
     found = await connected(server).upload(code, "a b.js", "application/javascript")
     assert found == "b1"
+    answer = {"resourceType": "Binary", "id": "b1", "meta": {"versionId": "v1"}}
+    server = Server(httpx.Response(201, json=answer))
+    found = await connected(server).upload(code, "a b.js", "application/javascript")
+    assert found == "b1/v1"
     assert server.last.content == code
     assert server.last.headers["Content-Type"] == "application/javascript"
     assert str(server.last.url) == f"https://m.example.com{FHIR}Binary?_filename=a+b.js"
