@@ -82,16 +82,19 @@ class Session(httpx.Client):
     def create(self, resource: Json) -> Json:
         """Create a resource and return it as the server stored it."""
         answer = self.post(f"fhir/R4/{resource['resourceType']}", json=resource)
-        return expect(answer, httpx.codes.CREATED)
+        found: Json = expect(answer, httpx.codes.CREATED)
+        return found
 
     def read(self, reference: str, headers: Mapping[str, str] | None = None) -> Json:
         """Read `Type/id`."""
-        return expect(self.get(f"fhir/R4/{reference}", headers=headers))
+        found: Json = expect(self.get(f"fhir/R4/{reference}", headers=headers))
+        return found
 
     def update(self, resource: Json) -> Json:
         """Replace a resource by this content."""
         path = f"fhir/R4/{resource['resourceType']}/{resource['id']}"
-        return expect(self.put(path, json=resource))
+        found: Json = expect(self.put(path, json=resource))
+        return found
 
     def change(self, path: str, operations: Sequence[Json]) -> httpx.Response:
         """Send a JSON patch."""

@@ -15,7 +15,7 @@ PATIENCE = 15.0
 """Seconds; a subscription's bot answers in a tenth of one, a busy machine takes longer."""
 
 
-def until(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+def until(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
     """Return the first true value that `look` gives.
 
     Raises:

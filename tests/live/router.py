@@ -23,11 +23,9 @@ def running(*options: str) -> Iterator[str]:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
     )
-    try:
+    with process:
         assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        yield ready["baseUrl"].rstrip("/")
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        process.stdout.close()
+        try:
+            yield json.loads(process.stdout.readline())["baseUrl"].rstrip("/")
+        finally:
+            process.terminate()

@@ -52,7 +52,8 @@ def check_shape(document: Json, *, dry_run: bool) -> None:
 
 def change_of(document: Json, kind: str, key: str) -> Json:
     """Return a change of a plan; there must be one."""
-    (found,) = (each for each in document["changes"] if (each["kind"], each["key"]) == (kind, key))
+    changes: list[Json] = document["changes"]
+    (found,) = (each for each in changes if (each["kind"], each["key"]) == (kind, key))
     return found
 
 
@@ -344,6 +345,24 @@ class TestInterrupted:
             assert len(admin.find(f"ProjectMembership?profile=Bot/{bot['id']}")) == 1
             assert len(admin.find(f"AccessPolicy?_tag={untouched.namespace}/policy|{key}")) == 1
         assert to_do(untouched.medbots.json("deploy")) == []
+
+
+def test_two_runs_at_once_make_each_thing_once(untouched: Stage) -> None:
+    """Two deploys at the same time: neither makes a second bot, and all is as it should be."""
+    with (
+        untouched.medbots.started("deploy") as first,
+        untouched.medbots.started("deploy") as second,
+    ):
+        ends = [each.communicate(timeout=gate.PATIENCE)[1] for each in (first, second)]
+    assert not any("Traceback" in each for each in ends)
+    admin = untouched.clinic.admin
+    for key in BOTS:
+        assert len(admin.find(f"Bot?name:exact={manifest_name(untouched, key)}")) == 1
+        bot = untouched.bot(key)
+        assert len(admin.find(f"ProjectMembership?profile=Bot/{bot['id']}")) == 1
+        assert len(admin.find(f"AccessPolicy?_tag={untouched.namespace}/policy|{key}")) == 1
+    untouched.medbots("deploy").expect()
+    assert to_do(untouched.medbots.json("deploy")) == []
 
 
 class TestRights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -171,6 +172,7 @@ def test_a_login_that_fails_is_400(
     clinic: Clinic, nobody: Session, change: dict[str, str], message: str
 ) -> None:
     """A login that fails is 400 with one sentence, and never 401."""
-    answer = nobody.login(clinic.login, **{"projectId": clinic.id, **change})
+    more: dict[str, Any] = {"projectId": clinic.id, **change}
+    answer = nobody.login(clinic.login, **more)
     assert answer.status_code == httpx.codes.BAD_REQUEST
     assert medplum.text_of(answer) == message
