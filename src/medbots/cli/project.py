@@ -50,15 +50,30 @@ def doctor(
     opts = options.of(ctx)
     report = changes.Report(dry_run=not fix)
     changes.reported(opts, report, _examine(opts, target, report))
-    if report.plan is None or not report.plan.to_do or fix:
-        render_changes.result(opts, report)
-        return
-    error = errors.CheckFailedError(
-        "the project lacks what its bots need", hint="medbots project doctor --fix"
-    )
+    error = _verdict(report, target, fixed=fix)
     render_changes.result(opts, report, error)
-    error.reported = opts.json
-    raise error
+    if error is not None:
+        error.reported = opts.json
+        raise error
+
+
+def _verdict(
+    report: changes.Report, target: str | None, *, fixed: bool
+) -> errors.MedbotsError | None:
+    """Return what there is to complain of: what lacks, or what this login cannot see."""
+    if report.plan is None:
+        return None
+    if report.plan.to_do and not fixed:
+        there = f" --target {target}" if target else ""
+        return errors.CheckFailedError(
+            "the project lacks what its bots need", hint=f"medbots project doctor{there} --fix"
+        )
+    unseen = dict.fromkeys(change.skip for change in report.plan.changes if change.skip)
+    if unseen:
+        return errors.NotAllowedError(
+            "; ".join(unseen), hint="log in as a project admin: medbots login"
+        )
+    return None
 
 
 async def _examine(opts: options.Options, target: str | None, report: changes.Report) -> None:
@@ -88,5 +103,11 @@ async def _target(client: Client, target: str | None) -> state.Project:
             f"the login works in project {own.name!r} and may not look into {target!r}",
             hint="log in as a super admin of this server: medbots login",
         )
-    found = await client.get(f"fhir/R4/Project/{target}")
+    try:
+        found = await client.get(f"fhir/R4/Project/{target}")
+    except errors.NotFoundError:
+        raise errors.NotFoundError(
+            f"{client.base_url} has no project with the id {target!r}",
+            hint="medbots whoami, in a login of that project, shows its id",
+        ) from None
     return state.Project(found["id"], found.get("name", ""))

@@ -87,9 +87,11 @@ def _text(opts: options.Options, report: Report, *, failed: bool) -> None:
     plan = _plan(report)
     shown = document(report)["changes"]
     rows = [
-        (one["action"], one["kind"], one["name"], _what(change), _end(one))
+        (_action(change), one["kind"], one["name"], _what(change), _end(one))
         for one, change in zip(shown, plan.changes, strict=True)
-        if change.action is not plan_module.Action.UNCHANGED or one["status"] == "failed"
+        if change.skip
+        or change.action is not plan_module.Action.UNCHANGED
+        or one["status"] == "failed"
     ]
     if rows:
         render.table(opts, ("action", "kind", "name", "changes", "status"), rows)
@@ -98,6 +100,12 @@ def _text(opts: options.Options, report: Report, *, failed: bool) -> None:
             render.note(f"note: {change.kind} {change.key}: {change.note}")
     if not failed or rows:
         render.line(_summary(report, plan, failed=failed))
+
+
+def _action(change: plan_module.Change) -> str:
+    """Return what is to be done; of what the login cannot see, nothing is known."""
+    unseen = change.skip and change.action is plan_module.Action.UNCHANGED
+    return "unknown" if unseen else str(change.action)
 
 
 def _what(change: plan_module.Change) -> str:

@@ -242,6 +242,33 @@ def test_only_what_the_verb_does_not_keep(
     assert run(capsys, "plan", "--only", args[-1])[0] == 0
 
 
+def test_doctor_of_another_project(medplum: Medplum, capsys: pytest.CaptureFixture[str]) -> None:
+    """The hint fixes the project that was looked at; one that is not there is named."""
+    medplum.super_admin = True
+    other = {"resourceType": "Project", "id": "p2", "name": "Other", "meta": {"versionId": "v0"}}
+    medplum.resources["Project", "p2"] = other
+    code, found, _ = run(capsys, "project", "doctor", "--target", "p2")
+    assert (code, found["project"]) == (1, {"id": "p2", "name": "Other"})
+    assert found["error"]["hint"] == "medbots project doctor --target p2 --fix"
+    code, found, _ = run(capsys, "project", "doctor", "--target", "p3")
+    assert (code, found["error"]["code"]) == (1, "not-found")
+    assert "no project with the id 'p3'" in found["error"]["message"]
+
+
+def test_what_a_member_cannot_see(medplum: Medplum, capsys: pytest.CaptureFixture[str]) -> None:
+    """A doctor who may not look is not content; a plan says of what nothing is known."""
+    assert run(capsys, "deploy")[0] == 0
+    assert run(capsys, "subscriptions", "sync")[0] == 0
+    medplum.admin = False
+    code, found, _ = run(capsys, "project", "doctor")
+    assert (code, found["error"]["code"]) == (4, "not-allowed")
+    assert "only a project admin can see memberships" in found["error"]["message"]
+    assert boundary.run(["plan"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    unknown = [row[1] for row in rows if row[:1] == ["unknown"]]
+    assert set(unknown) == {"feature", "secret", "membership"}
+
+
 def test_expect_project(medplum: Medplum, capsys: pytest.CaptureFixture[str]) -> None:
     """A login in another project than expected is refused before anything is read."""
     code, found, _ = run(capsys, "deploy", "--expect-project", "production")
