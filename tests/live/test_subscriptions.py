@@ -10,9 +10,9 @@ import pytest
 from tests.live import medplum
 from tests.live import stage as stage_module
 from tests.live.medplum import Json
+from tests.live.plans import CHANGES, change_of, check_shape, to_do
 from tests.live.scratch import Scratch
 from tests.live.stage import Stage
-from tests.live.test_deploy import CHANGES, change_of, check_shape, to_do
 
 KEYS = {
     "embedding-diagnostic-report": "DiagnosticReport",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.live import medplum, projects, router
+from tests.live import breakages, projects, router
 from tests.live import stage as stage_module
+from tests.live.breakages import KEY
 from tests.live.medplum import Json, Session
 from tests.live.stage import Stage
 
 FAILED = 1
-KEY = "embedding-condition"
 FIRE = f"fire.{KEY}"
-NOT_OURS = "exports.handler = async () => 'not ours';\n"
 
 
 def failing(document: Json) -> dict[str, Json]:
@@ -94,138 +93,35 @@ class TestGreen:
         assert not any(each.endswith(".membership") for each in looked)
 
 
-Break = Callable[[Stage], Callable[[], object]]
-"""Breaks something and returns what mends it again."""
-
-
-def deploy(stage: Stage) -> Callable[[], object]:
-    """Return what mends all that `deploy` keeps."""
-    return lambda: stage.medbots("deploy").expect()
-
-
-def code(stage: Stage) -> Callable[[], object]:
-    """Put other code into a bot."""
-    path = f"fhir/R4/Bot/{stage.bot('embedding')['id']}/$deploy"
-    medplum.expect(stage.clinic.admin.post(path, json={"code": NOT_OURS, "filename": "index.js"}))
-    return deploy(stage)
-
-
-def time_limit(stage: Stage) -> Callable[[], object]:
-    """Change a bot's time limit."""
-    stage.clinic.admin.update({**stage.bot("embedding"), "timeout": 1})
-    return deploy(stage)
-
-
-def identity(stage: Stage) -> Callable[[], object]:
-    """Let the search run as itself, whose rights are another's."""
-    stage.clinic.admin.update({**stage.bot("semantic-search"), "runAsUser": False})
-    return deploy(stage)
-
-
-def policy(stage: Stage) -> Callable[[], object]:
-    """Widen a bot's policy."""
-    query = f"AccessPolicy?_tag={stage.namespace}/policy|embedding"
-    (found,) = stage.clinic.admin.find(query)
-    stage.clinic.admin.update({**found, "resource": [{"resourceType": "*"}]})
-    return deploy(stage)
-
-
-def device(stage: Stage) -> Callable[[], object]:
-    """Delete a Device."""
-    (found,) = stage.clinic.admin.find(
-        f"Device?identifier={stage.namespace}/device|embedding-model"
-    )
-    stage.clinic.admin.delete(f"fhir/R4/Device/{found['id']}")
-    return deploy(stage)
-
-
-def secret(stage: Stage) -> Callable[[], object]:
-    """Take a secret away that a bot cannot do without."""
-    path = f"admin/projects/{stage.clinic.id}/secrets"
-    before = [{"name": name, "valueString": value} for name, value in stage.secrets().items()]
-    kept = [each for each in before if each["name"] != "LLM_ROUTER_URL"]
-    medplum.expect(stage.clinic.admin.post(path, json=kept))
-    return deploy(stage)
-
-
-def sync(stage: Stage) -> Callable[[], object]:
-    """Return what mends all that `subscriptions sync` keeps."""
-    return lambda: stage.medbots("subscriptions", "sync").expect()
-
-
-def inactive(stage: Stage) -> Callable[[], object]:
-    """Switch a Subscription off."""
-    stage.clinic.admin.update({**stage.subscription(KEY), "status": "off"})
-    return sync(stage)
-
-
-def criteria(stage: Stage) -> Callable[[], object]:
-    """Let a Subscription fire for something else."""
-    stage.clinic.admin.update({**stage.subscription(KEY), "criteria": "Condition?category=x"})
-    return sync(stage)
-
-
-def endpoint(stage: Stage) -> Callable[[], object]:
-    """Let a Subscription run another bot."""
-    other = f"Bot/{stage.bot('semantic-search')['id']}"
-    channel = {"type": "rest-hook", "endpoint": other}
-    stage.clinic.admin.update({**stage.subscription(KEY), "channel": channel})
-    return sync(stage)
-
-
-def gone(stage: Stage) -> Callable[[], object]:
-    """Delete a Subscription."""
-    stage.clinic.admin.delete(f"fhir/R4/Subscription/{stage.subscription(KEY)['id']}")
-    return sync(stage)
-
-
-def twice(stage: Stage) -> Callable[[], object]:
-    """Make a second equal Subscription with our tag."""
-    first = stage.subscription(KEY)
-    copy = {name: value for name, value in first.items() if name not in ("id", "meta")}
-    tag = [each for each in first["meta"]["tag"] if each["system"].startswith("urn:medbots")]
-    made = stage.clinic.admin.create({**copy, "meta": {"tag": tag}})
-    return lambda: stage.clinic.admin.delete(f"fhir/R4/Subscription/{made['id']}")
-
-
-def index(stage: Stage) -> Callable[[], object]:
-    """Drop the vector index."""
-    with stage.database() as connection:
-        connection.execute("DROP INDEX clinical_embeddings_embedding_idx")
-    return lambda: stage.medbots("db", "init").expect()
-
-
-def role(stage: Stage) -> Callable[[], object]:
-    """Let the bots' role make roles."""
-    with stage.database() as connection:
-        name = stage_module.role_of(stage)
-        connection.execute(f'ALTER ROLE "{name}" CREATEROLE')
-    return lambda: stage.medbots("db", "init").expect()
-
-
 class TestRed:
     """Where one thing is broken: the check of that thing says so, and how to mend it."""
 
     @pytest.mark.parametrize(
         ("break_it", "check", "fix"),
         [
-            (code, "bots.embedding.code", "medbots deploy --only embedding"),
-            (time_limit, "bots.embedding.timeout", "medbots deploy --only embedding"),
-            (identity, "bots.semantic-search.identity", "medbots deploy --only semantic-search"),
-            (policy, "bots.embedding.policy", "medbots deploy --only embedding"),
-            (device, "devices.embedding-model", "medbots deploy"),
-            (secret, "bots.embedding.secrets", "medbots deploy"),
-            (inactive, f"subscriptions.{KEY}.active", "medbots subscriptions sync"),
-            (criteria, f"subscriptions.{KEY}.criteria", "medbots subscriptions sync"),
-            (endpoint, f"subscriptions.{KEY}.endpoint", "medbots subscriptions sync"),
-            (gone, f"subscriptions.{KEY}.exists", "medbots subscriptions sync"),
-            (twice, f"subscriptions.{KEY}.exists", "Subscription"),
-            (index, "embeddings.index", "medbots db init"),
-            (role, "database.role", "medbots db init"),
+            (breakages.code, "bots.embedding.code", "medbots deploy --only embedding"),
+            (breakages.time_limit, "bots.embedding.timeout", "medbots deploy --only embedding"),
+            (
+                breakages.identity,
+                "bots.semantic-search.identity",
+                "medbots deploy --only semantic-search",
+            ),
+            (breakages.policy, "bots.embedding.policy", "medbots deploy --only embedding"),
+            (breakages.device, "devices.embedding-model", "medbots deploy"),
+            (breakages.secret, "bots.embedding.secrets", "medbots deploy"),
+            (breakages.inactive, f"subscriptions.{KEY}.active", "medbots subscriptions sync"),
+            (breakages.criteria, f"subscriptions.{KEY}.criteria", "medbots subscriptions sync"),
+            (breakages.endpoint, f"subscriptions.{KEY}.endpoint", "medbots subscriptions sync"),
+            (breakages.gone, f"subscriptions.{KEY}.exists", "medbots subscriptions sync"),
+            (breakages.twice, f"subscriptions.{KEY}.exists", "Subscription"),
+            (breakages.index, "embeddings.index", "medbots db init"),
+            (breakages.role, "database.role", "medbots db init"),
         ],
         ids=lambda value: getattr(value, "__name__", ""),
     )
-    def test_it_is_found(self, deployed: Stage, break_it: Break, check: str, fix: str) -> None:
+    def test_it_is_found(
+        self, deployed: Stage, break_it: breakages.Break, check: str, fix: str
+    ) -> None:
         """The check fails with exit 1, names the cure, and the cure mends it."""
         mend = break_it(deployed)
         try:
@@ -274,7 +170,7 @@ class TestRed:
 
     def test_wait_repeats_until_it_passes(self, deployed: Stage) -> None:
         """`--wait` gives a fault time to go; a fault that stays still fails."""
-        mend = inactive(deployed)
+        mend = breakages.inactive(deployed)
         try:
             args = ("verify", "--only", f"subscriptions.{KEY}.active", "--interval", "100ms")
             result = deployed.medbots(*args, "--wait", "300ms")
