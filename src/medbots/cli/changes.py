@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import typer
 
 from medbots import errors, state
-from medbots.cli import options, render_changes, wiring
+from medbots.cli import options, render, render_changes, wiring
 
 if TYPE_CHECKING:
     from medbots import apply, config, manifest, model, plan
@@ -27,6 +27,13 @@ SYNC = (state.Kind.SUBSCRIPTION,)
 
 _ATTEMPTS = 3
 """How often a plan is applied, where somebody else changes the same things meanwhile."""
+
+SUPER_ADMIN_PROJECT = (
+    "warning: this is the server's super admin project: a bot in it can read every project, and "
+    "no subscription in it fires for another's records; an admin of the project with the "
+    "clinical data deploys there"
+)
+"""What a super admin has to know before a plan is applied where only they can log in."""
 
 _CHANGES = 2
 """Exit code of `--detailed-exitcode` when there is something to do."""
@@ -119,6 +126,8 @@ async def connect_and_run(opts: options.Options, request: Request, report: Repor
     async with wiring.connected(settings) as client:
         project = state.Project(client.project.id, client.project.name)
         expect(project, request.expect_project)
+        if client.rights.super_admin and not opts.json:
+            render.note(SUPER_ADMIN_PROJECT)
         wanted = wish(the_manifest, settings, bundles, request, project)
         kind = strict.StrictServer if request.strict else server.ProjectServer
         the_server = kind(client, the_manifest.namespace)

@@ -202,6 +202,18 @@ def test_missing_feature(medplum: Medplum, capsys: pytest.CaptureFixture[str]) -
     assert medplum.project["features"] == ["cron", "bots"]
 
 
+def test_a_super_admin_is_warned(medplum: Medplum, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their login works in a project whose bots read all others: seldom where bots are meant."""
+    assert boundary.run(["plan"]) == 0
+    assert "super admin" not in capsys.readouterr().err
+    medplum.super_admin = True
+    for verb in (["plan"], ["deploy"], ["subscriptions", "sync"]):
+        assert boundary.run(verb) == 0
+        assert "a bot in it can read every project" in capsys.readouterr().err
+    assert boundary.run(["project", "doctor"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_project_doctor(medplum: Medplum, capsys: pytest.CaptureFixture[str]) -> None:
     """The doctor shows what lacks, exits with 1, and as a super admin gives it."""
     medplum._created({"resourceType": "Bot", "name": "Embedding Bot"})
