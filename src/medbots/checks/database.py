@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from medbots import check, desired
 from medbots.checks import family as family_module
-from medbots.checks import queries
 from medbots.checks import target as target_module
-from medbots.database import bot_url, extension, migrations, roles
+from medbots.database import bot_url, extension, migrations, queries, roles
 from medbots.database import connection as connection_module
 from medbots.database import table as table_module
 

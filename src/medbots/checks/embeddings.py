@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from medbots import check
 from medbots.checks import family as family_module
-from medbots.checks import queries
 from medbots.checks import target as target_module
+from medbots.database import queries
 
 _PROBE = "medbots verify"
 """The one text that is ever sent to the model from here."""

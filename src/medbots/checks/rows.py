@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from medbots import errors
-from medbots.checks import polling, queries
+from medbots.checks import polling
 from medbots.database import connection as connection_module
+from medbots.database import queries
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ import psycopg
 from medbots import assets
 from medbots.database import connection as connection_module
 
+Cursor = psycopg.AsyncRawCursor[tuple[Any, ...]]
+
 
 @functools.cache
 def text(name: str) -> str:
@@ -17,10 +19,13 @@ def text(name: str) -> str:
     return (assets.sql() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-async def run(
-    connection: connection_module.Connection, name: str, *values: object
-) -> psycopg.AsyncRawCursor[tuple[Any, ...]]:
-    """Execute a query and return the cursor with its rows."""
-    cursor = psycopg.AsyncRawCursor(connection)
-    await cursor.execute(text(name).encode(), values)
+async def run(connection: connection_module.Connection, name: str, *values: object) -> Cursor:
+    """Execute a query and return the cursor with its rows.
+
+    Raises:
+        errors.MedbotsError: the database refused, or was lost.
+    """
+    cursor: Cursor = psycopg.AsyncRawCursor(connection)
+    with connection_module.translated(doing=f"query {name}"):
+        await cursor.execute(text(name).encode(), values)
     return cursor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from medbots import errors, secret
+from medbots import errors, files, secret
 from medbots.local import ports
 from medbots.local import postgres_install as install
 from medbots.local import postgres_process as process
@@ -92,7 +91,10 @@ class EmbeddedPostgres:
         """Return where the superuser connects to a database of this server."""
         port = self.port
         password = urllib.parse.quote(self._password(), safe="")
-        return secret.Secret(f"postgresql://{SUPERUSER}:{password}@{ports.HOST}:{port}/{database}")
+        # Said in full, so that libpq's variables in a user's environment change nothing.
+        return secret.Secret(
+            f"postgresql://{SUPERUSER}:{password}@{ports.HOST}:{port}/{database}?sslmode=disable"
+        )
 
     def start(self, timeout: float = 120) -> None:
         """Start the server, making its files first if need be; a running one is left alone.
@@ -136,7 +138,8 @@ class EmbeddedPostgres:
             shutil.rmtree(unfinished)
         target = Path(tempfile.mkdtemp(prefix="unfinished-", dir=server))
         self._account.own(target)
-        password = _write_private(target.with_suffix(".password"), self._password())
+        password = target.with_suffix(".password")
+        files.write(password, self._password())
         self._account.own(password)
         try:
             done = subprocess.run(  # noqa: S603
@@ -182,7 +185,7 @@ class EmbeddedPostgres:
         port = self._choose_port()
         argv = process.arguments(programs / "postgres", self.data, port, self._settings)
         found = process.spawn(argv, self.data, self.log, self._account, timeout)
-        _write_private(self.folder / "port", f"{found.port}\n")
+        files.write(self.folder / "port", f"{found.port}\n")
 
     def _choose_port(self) -> int:
         if self._wanted_port is not None:
@@ -222,21 +225,8 @@ class EmbeddedPostgres:
         """Return the superuser's password; it is made at first use."""
         path = self.folder / "password"
         if not path.is_file():
-            _write_private(path, secrets.token_urlsafe(32))
+            files.write(path, secrets.token_urlsafe(32))
         return path.read_text(encoding="utf-8").strip()
-
-
-def _write_private(path: Path, text: str) -> Path:
-    """Write a file whole or not at all, for its owner's eyes only."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
 
 
 @contextlib.contextmanager

@@ -66,6 +66,14 @@ def _one(server: embedded.EmbeddedPostgres, query: str) -> object:
         return row[0]
 
 
+def test_libpqs_variables_change_nothing(
+    started: embedded.EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user whose shell asks for TLS everywhere still reaches the server on this machine."""
+    monkeypatch.setenv("PGSSLMODE", "require")
+    assert _one(started, "SELECT 1") == 1
+
+
 def test_start_makes_a_database_with_the_extensions(started: embedded.EmbeddedPostgres) -> None:
     """A first start makes a database with pgvector and what Medplum needs, as upstream sets it."""
     names = _one(started, "SELECT array_agg(extname ORDER BY extname) FROM pg_extension")
