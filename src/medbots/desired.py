@@ -12,6 +12,9 @@ from medbots import config, errors, manifest, model, secret
 DATABASE_SECRET = "DATABASE_URL"  # noqa: S105
 """Made by `db init`: the connection URL of the bots' own database role."""
 
+IDENTITY = frozenset({"MEDBOTS_PROJECT_ID", "MEDBOTS_NAMESPACE"})
+"""Secrets that tell a bot where it is; here and on the server they have the same value."""
+
 _MADE_BY = {DATABASE_SECRET: "medbots db init"}
 
 _SETTINGS = {
@@ -80,23 +83,26 @@ def _secret(
 def only(desired: model.Desired, pattern: str) -> model.Desired:
     """Return the part of `desired` whose bots' or subscriptions' keys match a glob.
 
+    Several globs stand in one pattern, parted by commas, which no key has.
+
     Raises:
-        errors.UsageError: nothing matches.
+        errors.UsageError: nothing matches one of them.
     """
-    bots = tuple(bot for bot in desired.bots if fnmatch.fnmatchcase(bot.key, pattern))
+    globs = [glob.strip() for glob in pattern.split(",") if glob.strip()] or [pattern]
+    known = [bot.key for bot in desired.bots] + [one.key for one in desired.subscriptions]
+    for glob in globs:
+        if not fnmatch.filter(known, glob):
+            near = difflib.get_close_matches(glob, known, n=1)
+            raise errors.UsageError(
+                f"--only {glob}: nothing in the manifest has such a key",
+                hint=f"did you mean {near[0]}?" if near else f"keys: {', '.join(known)}",
+            )
+    matched = {key for key in known for glob in globs if fnmatch.fnmatchcase(key, glob)}
+    bots = tuple(bot for bot in desired.bots if bot.key in matched)
     keys = {bot.key for bot in bots}
     subscriptions = tuple(
-        one
-        for one in desired.subscriptions
-        if one.bot in keys or fnmatch.fnmatchcase(one.key, pattern)
+        one for one in desired.subscriptions if one.bot in keys or one.key in matched
     )
-    if not bots and not subscriptions:
-        known = [bot.key for bot in desired.bots] + [one.key for one in desired.subscriptions]
-        near = difflib.get_close_matches(pattern, known, n=1)
-        raise errors.UsageError(
-            f"--only {pattern}: nothing in the manifest has such a key",
-            hint=f"did you mean {near[0]}?" if near else f"keys: {', '.join(known)}",
-        )
     names = {name for bot in bots for name in (*bot.secrets, *bot.optional_secrets)}
     kept = tuple(spec for spec in desired.secrets if spec.name in names)
     return replace(desired, bots=bots, subscriptions=subscriptions, secrets=kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from medbots import check, model, plan, state
+from medbots import check, desired, model, plan, state
 from medbots.checks import family as family_module
 from medbots.checks import target as target_module
 
@@ -32,10 +32,11 @@ async def exists(target: target_module.Target, spec: model.BotSpec) -> check.Res
 
     Proves: one Bot of this project carries the identifier that medbots gives it.
 
-    Fails: when there is none, when there are several, or when a bot only has the same name.
+    Fails: when there is none, when there are several, or when a bot only has the same name, as
+    after the deployment guide; whether that one has a membership is said too.
 
-    Cure: `medbots deploy --only <key>`, which also adopts a single bot of the same name. Of
-    several, delete all but one.
+    Cure: `medbots deploy --only <key>`, which also adopts a single bot of the same name; where its
+    membership is missing, a super admin makes that first. Of several, delete all but one.
     """
     change = await target.change(state.Kind.BOT, spec.key)
     expected = f"one Bot with identifier {target.manifest.namespace}/bot|{spec.key}"
@@ -43,7 +44,10 @@ async def exists(target: target_module.Target, spec: model.BotSpec) -> check.Res
         return check.failed("none", expected, _deploy(spec))
     if change.action is plan.Action.ADOPT:
         observed = f"Bot/{change.id} has the name {spec.name!r} and not our identifier"
-        return check.failed(observed, expected, _deploy(spec))
+        member = await target.change(state.Kind.MEMBERSHIP, spec.key)
+        if member.action is plan.Action.CREATE:
+            observed += "; it has no ProjectMembership either, so no subscription can run it"
+        return check.failed(observed, expected, member.hint or _deploy(spec))
     return check.passed(f"Bot/{change.id}", expected)
 
 
@@ -213,10 +217,11 @@ async def policy(target: target_module.Target, spec: model.BotSpec) -> check.Res
 async def secrets(target: target_module.Target, spec: model.BotSpec) -> check.Result:
     """The project holds the secrets that the bot cannot do without.
 
-    Proves: every name under the bot's `secrets` is a project secret. Values are neither shown nor
-    compared: those of the server are as seen from the server.
+    Proves: every name under the bot's `secrets` is a project secret, and those that say where the
+    bot is, `MEDBOTS_PROJECT_ID` and `MEDBOTS_NAMESPACE`, say so rightly. Other values are neither
+    shown nor compared: those of the server are as seen from the server.
 
-    Fails: naming those that are missing.
+    Fails: naming those that are missing or lead elsewhere.
 
     Cure: `medbots db init` for `DATABASE_URL`; the others from the environment by
     `medbots deploy`.
@@ -228,8 +233,14 @@ async def secrets(target: target_module.Target, spec: model.BotSpec) -> check.Re
     if live is None:
         return check.failed("not visible to this login", expected, "medbots login")
     missing = [name for name in spec.secrets if name not in live]
+    project_id = (await target.state()).project.id
+    wanted = {one.name: one for one in target.wanted(project_id).secrets}
+    used = {*spec.secrets, *spec.optional_secrets} & desired.IDENTITY & live.keys()
+    wrong = sorted(name for name in used if live[name] != wanted[name].value)
+    if wrong and not missing:
+        return check.failed(f"not this project's: {', '.join(wrong)}", expected, _deploy(spec))
     if not missing:
         return check.passed("all present", expected)
-    made_by = {one.name: one.made_by for one in target.wanted().secrets}
+    made_by = {name: one.made_by for name, one in wanted.items()}
     commands = dict.fromkeys(made_by.get(name) or _deploy(spec) for name in missing)
     return check.failed(f"missing: {', '.join(missing)}", expected, " && ".join(commands))

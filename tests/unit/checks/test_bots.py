@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from medbots import check, state
+from medbots import check, secret, state
 from tests.support import specs
 from tests.support.stand import Stand
 
@@ -161,6 +161,34 @@ async def test_missing_secrets_name_who_makes_them() -> None:
     assert result.observed == "missing: DATABASE_URL, LLM_ROUTER_URL"
     assert result.fix == "medbots db init && medbots deploy --only embedding"
     assert seen["bots.search.secrets"].fix == "medbots db init"
+
+
+async def test_a_secret_that_leads_into_another_project() -> None:
+    """A project id copied from elsewhere fails by name, and no value is shown."""
+    stand = await Stand.deployed(bots=(specs.bot("embedding", secrets=("MEDBOTS_PROJECT_ID",)),))
+    assert wrong(await stand.look("bots.*")) == {}
+    stand.change_project(secrets={"MEDBOTS_PROJECT_ID": secret.Secret("p-other")})
+    seen = await stand.look("bots.*")
+    assert wrong(seen) == {"bots.embedding.secrets": check.Status.FAIL}
+    result = seen["bots.embedding.secrets"]
+    assert result.observed == "not this project's: MEDBOTS_PROJECT_ID"
+    assert result.fix == "medbots deploy --only embedding"
+
+
+async def test_a_bot_made_by_the_guide_is_said_to_lack_its_membership() -> None:
+    """Only the name fits and nothing runs it: both are said, with who can mend it first."""
+    stand = await Stand.deployed()
+    bot_id = stand.bot("embedding").id
+    stand.change_bot("embedding", key=None, digest=None)
+    seen = await stand.look("bots.embedding.exists")
+    assert "ProjectMembership" not in seen["bots.embedding.exists"].observed
+    assert seen["bots.embedding.exists"].fix == "medbots deploy --only embedding"
+    members = stand.server.memberships
+    stand.server.memberships = {key: one for key, one in members.items() if one.bot_id != bot_id}
+    result = (await stand.look("bots.embedding.exists"))["bots.embedding.exists"]
+    assert "no ProjectMembership" in result.observed
+    assert "super admin" in result.fix
+    assert "medbots project doctor --target p1 --fix" in result.fix
 
 
 async def test_without_admin_rights_nothing_is_called_missing() -> None:
