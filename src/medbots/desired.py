@@ -91,7 +91,7 @@ def only(desired: model.Desired, pattern: str) -> model.Desired:
     globs = [glob.strip() for glob in pattern.split(",") if glob.strip()] or [pattern]
     known = [bot.key for bot in desired.bots] + [one.key for one in desired.subscriptions]
     for glob in globs:
-        if not fnmatch.filter(known, glob):
+        if not any(fnmatch.fnmatchcase(key, glob) for key in known):
             near = difflib.get_close_matches(glob, known, n=1)
             raise errors.UsageError(
                 f"--only {glob}: nothing in the manifest has such a key",

@@ -95,8 +95,16 @@ def test_only_limits_bots_subscriptions_and_secrets(tmp_path: Path) -> None:
     ]
 
 
-def test_only_that_matches_nothing(tmp_path: Path) -> None:
-    """A key that does not exist names the nearest."""
-    with pytest.raises(errors.UsageError) as caught:
-        desired.only(build(tmp_path), "tow")
+def test_only_of_several(tmp_path: Path) -> None:
+    """Globs parted by commas are taken together; a subscription's key means it alone."""
+    found = desired.only(build(tmp_path), "two, one-cond*")
+    assert [bot.key for bot in found.bots] == ["two"]
+    assert [one.key for one in found.subscriptions] == ["one-condition"]
+
+
+@pytest.mark.parametrize("pattern", ["tow", "one*,tow", "tow,"])
+def test_only_that_matches_nothing(tmp_path: Path, pattern: str) -> None:
+    """A key that does not exist names the nearest, also beside one that does."""
+    with pytest.raises(errors.UsageError, match="--only tow: ") as caught:
+        desired.only(build(tmp_path), pattern)
     assert caught.value.hint == "did you mean two?"

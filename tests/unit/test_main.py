@@ -163,6 +163,17 @@ def test_short_help(args: list[str], capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.startswith("Usage: medbots ")
 
 
+def test_help_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each verb's sentence is whole, in the order of a deployment, and the exit codes follow."""
+    assert boundary.run(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert "..." not in said.partition("Commands:")[2]
+    verbs = [line.split()[0] for line in said.splitlines() if line[:3].strip() and line[2:3] != "-"]
+    shown = [verb for verb in verbs if verb in {"login", "plan", "deploy", "db", "verify", "demo"}]
+    assert shown == ["login", "plan", "deploy", "db", "verify", "demo"]
+    assert "65 manifest or bundle invalid" in said
+
+
 def test_interrupted_outside_of_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,9 +22,27 @@ from medbots.cli import (
     verify,
 )
 
+
+class _Root(options.Group):
+    """The whole tree, as a deployment goes."""
+
+    order = (
+        *("login", "logout", "whoami", "profile", "project", "validate", "bundle", "plan"),
+        *("deploy", "db", "subscriptions", "verify", "local", "demo"),
+    )
+
+
+_EXIT_CODES = """\b
+Exit codes:
+  0 done, or nothing to do    3 partly applied: run it again    64 usage
+  1 failed                    4 not logged in, or not allowed   65 manifest or bundle invalid
+  2 changes (if asked for)    5 a server cannot be reached     130 interrupted
+"""
+
 app = typer.Typer(
     name="medbots",
-    cls=options.Group,
+    cls=_Root,
+    epilog=_EXIT_CODES,
     help=medbots.__doc__,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,

@@ -13,7 +13,6 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Also write the bundles and their source maps here."),
 ]
-Only = Annotated[str | None, typer.Option("--only", metavar="GLOB", help="Keys of bots.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,13 +20,13 @@ def register(app: typer.Typer) -> None:
     app.command("bundle", cls=options.Command)(bundle)
 
 
-def bundle(ctx: typer.Context, out: Out = None, only: Only = None) -> None:
+def bundle(ctx: typer.Context, out: Out = None, only: options.Globs = None) -> None:
     """Bundle the bots and lint what came of it; reach no server."""
     from medbots import bundler
     from medbots.cli import render_bundles
 
     opts = options.of(ctx)
-    built = wiring.examine(wiring.manifest(opts), only)
+    built = wiring.examine(wiring.manifest(opts), options.pattern(only))
     if any(one.refused for one in built):
         raise bundler.refusal(built)
     files = bundler.write(built, out) if out else {}

@@ -9,8 +9,9 @@ import typer
 from medbots.cli import options
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, change nothing.")]
-Only = Annotated[str | None, typer.Option("--only", metavar="GLOB", help="Keys to limit it to.")]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, help="Writes under way at once.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Writes under way at once.")
+]
 ExpectProject = Annotated[
     str | None,
     typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     ctx: typer.Context,
-    only: Only = None,
+    only: options.Globs = None,
     expect_project: ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
     strict: Strict = False,
@@ -42,7 +43,7 @@ def plan(
     request = changes.Request(
         changes.ALL,
         dry_run=True,
-        only=only,
+        only=options.pattern(only),
         expect_project=expect_project,
         detailed_exitcode=detailed_exitcode,
         strict=strict,
@@ -53,7 +54,7 @@ def plan(
 def deploy(
     ctx: typer.Context,
     dry_run: DryRun = False,
-    only: Only = None,
+    only: options.Globs = None,
     jobs: Jobs = 4,
     expect_project: ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
@@ -63,6 +64,12 @@ def deploy(
     from medbots.cli import changes
 
     request = changes.Request(
-        changes.DEPLOY, dry_run, only, jobs, expect_project, detailed_exitcode and dry_run, strict
+        changes.DEPLOY,
+        dry_run,
+        options.pattern(only),
+        jobs,
+        expect_project,
+        detailed_exitcode and dry_run,
+        strict,
     )
     changes.execute(options.of(ctx), request)

@@ -25,12 +25,17 @@ noun = typer.Typer(
     help="The whole stack on this machine, without Docker.",
 )
 
-Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="PORT")]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65535, metavar="PORT", help="Else the one of before, the usual, or a free one."
+    ),
+]
 Service = Annotated[
     str | None, typer.Argument(metavar="[SERVICE]", help="postgres, models or medplum; else all.")
 ]
 Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")]
-Lines = Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last lines.")]
+Lines = Annotated[int, typer.Option("-n", "--lines", metavar="N", min=0, help="How many lines.")]
 Embeddings = Annotated[
     str | None,
     typer.Option(

@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def login(
     ctx: typer.Context,
-    email: Annotated[str | None, typer.Option("--email", help="User to log in.")] = None,
+    email: Annotated[
+        str | None, typer.Option("--email", metavar="EMAIL", help="User to log in.")
+    ] = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from stdin.")
     ] = False,
@@ -38,10 +40,12 @@ def login(
         typer.Option("--project", metavar="ID|NAME", help="Project, where there are several."),
     ] = None,
     mfa_code: Annotated[
-        str | None, typer.Option("--mfa-code", help="Current code of the authenticator app.")
+        str | None,
+        typer.Option("--mfa-code", metavar="CODE", help="Current code of the authenticator app."),
     ] = None,
     client_id: Annotated[
-        str | None, typer.Option("--client-id", help="ClientApplication to log in instead.")
+        str | None,
+        typer.Option("--client-id", metavar="ID", help="ClientApplication to log in instead."),
     ] = None,
     client_secret_stdin: Annotated[
         bool, typer.Option("--client-secret-stdin", help="Read the client's secret from stdin.")

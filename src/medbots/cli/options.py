@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer import core
@@ -111,6 +111,20 @@ def _global_options() -> list[Any]:
     ]
 
 
+Globs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", metavar="GLOB,…", help="Only what has such a key; several, or repeated."
+    ),
+]
+"""`--only` of what goes by keys."""
+
+
+def pattern(globs: list[str] | None) -> str | None:
+    """Return the globs of a repeated option as one pattern, parted by commas."""
+    return ",".join(globs) if globs else None
+
+
 class Command(core.TyperCommand):
     """A verb that takes the global options too."""
 
@@ -124,8 +138,23 @@ class Command(core.TyperCommand):
 class Group(core.TyperGroup):
     """A noun that takes the global options too."""
 
+    order: tuple[str, ...] = ()
+    """In which the help shows the verbs; those that are not named come last."""
+
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
         super().__init__(*args, params=[*(params or []), *_global_options()], **attributes)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the verbs in the order in which they are used."""
+        places = {name: place for place, name in enumerate(self.order)}
+        return sorted(super().list_commands(ctx), key=lambda name: places.get(name, len(places)))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Show each verb with the whole first paragraph of its help, instead of its beginning."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        first = [(name, (one.help or "").partition("\n\n")[0]) for name, one in found if one]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, " ".join(said.split())) for name, said in first])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Show the help where nothing was asked for: a usage error that needs no other words."""

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from medbots.cli import options, render, wiring
-from medbots.cli.deploy import DetailedExitcode, DryRun, ExpectProject, Jobs, Only
+from medbots.cli.deploy import DetailedExitcode, DryRun, ExpectProject, Jobs
 
 noun = typer.Typer(
     cls=options.Group,
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def sync(
     ctx: typer.Context,
     dry_run: DryRun = False,
-    only: Only = None,
+    only: options.Globs = None,
     jobs: Jobs = 4,
     expect_project: ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
@@ -35,7 +35,12 @@ def sync(
     from medbots.cli import changes
 
     request = changes.Request(
-        changes.SYNC, dry_run, only, jobs, expect_project, detailed_exitcode and dry_run
+        changes.SYNC,
+        dry_run,
+        options.pattern(only),
+        jobs,
+        expect_project,
+        detailed_exitcode and dry_run,
     )
     changes.execute(options.of(ctx), request)
 

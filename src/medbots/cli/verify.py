@@ -49,7 +49,10 @@ Interval = Annotated[
         help="How long to pause before a repetition.",
     ),
 ]
-FailOn = Annotated[Severity, typer.Option("--fail-on", help="The mildest trouble that fails.")]
+FailOn = Annotated[
+    Severity,
+    typer.Option("--fail-on", metavar="error|warning", help="The mildest trouble that fails."),
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -298,6 +298,15 @@ def test_only_that_matches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("medplum")
+def test_only_several_times(capsys: pytest.CaptureFixture[str]) -> None:
+    """A repeated --only adds to the first, it does not replace it."""
+    for args in (("--only", "embedding", "--only", "sem*"), ("--only", "embedding,sem*")):
+        _, found, _ = run(capsys, "deploy", "--dry-run", *args)
+        bots = [one["key"] for one in found["changes"] if one["kind"] == "bot"]
+        assert bots == ["embedding", "semantic-search"]
+
+
+@pytest.mark.usefixtures("medplum")
 def test_sync_before_deploy(capsys: pytest.CaptureFixture[str]) -> None:
     """Subscriptions without their bot are refused, with the command that helps."""
     code, found, _ = run(capsys, "subscriptions", "sync")
