@@ -34,7 +34,7 @@ unit: build ## the Python tests that need no stack
 	$(PYTEST) -n $(WORKERS)
 
 live: build ## the tests on a running stack: the local one, or MEDPLUM_BASE_URL
-	$(PYTEST) tests/live
+	$(PYTEST) tests/live $(if $(MEDPLUM_BASE_URL),,-n $(WORKERS) --dist loadfile)
 
 bots: build ## types and tests of the bots, on an embedded Postgres
 	$(NPM) --prefix bot_templates run typecheck
