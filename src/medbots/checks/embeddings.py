@@ -10,22 +10,34 @@ from medbots.database import queries
 _PROBE = "medbots verify"
 """The one text that is ever sent to the model from here."""
 
+_CONTRACT = frozenset({"EMBEDDING_MODEL", "EMBEDDING_DIM", "EMBEDDING_PREFIX_MODE"})
+"""Secrets that say the same here and on the server, and are no secret."""
+
+_AGAIN = (
+    "embed the records of the other versions again: $execute the Embedding Bot with "
+    '{"action": "backfill", "resourceType": "Condition"}, and so for each type'
+)
+
 family = family_module.Family("embeddings", "Embeddings: the contract and the index")
 
 
 @family.define("embeddings.contract", needs=("database.schema", "router.models", "login.valid"))
 async def contract(target: target_module.Target) -> check.Result:
-    """Settings, column, model and rows mean the same vectors.
+    """Settings, secrets, column, model and rows mean the same vectors.
 
     Proves: the configured length (`EMBEDDING_DIM`, `models.embedding.dimension`) is the length
     that the column declares and the length that the model answers, and the project's rows carry
     the model version that searches ask for. The model is called once, with two words of our own.
+    The project secrets `EMBEDDING_MODEL`, `EMBEDDING_DIM` and `EMBEDDING_PREFIX_MODE`, by which
+    the bots work, say the same as the settings.
 
-    Fails: naming what differs. Rows of another model version, beside those of the right one, are
-    a warning: no search finds them.
+    Fails: naming what differs. Rows of another model version are a warning where they stand beside
+    those of the right one, or come from the deployment guide's table: no search finds them.
 
     Cure: set `EMBEDDING_DIM` to what the model answers, or give the alias its old model back.
-    Records whose rows are of another version have to be embedded again.
+    Records whose rows are of another version have to be embedded again, by the Embedding Bot's
+    `backfill` or by their next change. A secret is set by `deploy` with the setting in its
+    environment; a setting that nobody made replaces none.
     """
     wanted = target.settings.embedding_dim
     alias = target.settings.embedding_model
@@ -35,17 +47,37 @@ async def contract(target: target_module.Target) -> check.Result:
     observed = f"settings {wanted}, column {column}, {alias} answers {len(vector)}"
     if column != wanted or len(vector) != wanted:
         return check.failed(observed, expected, _cure(wanted, column, len(vector)))
+    astray = await _secrets_astray(target)
+    if astray:
+        said = f"{observed}; the bots' secrets say otherwise: {', '.join(astray)}"
+        given = " ".join(f"{name}={value}" for name, value in astray.items())
+        return check.failed(said, expected, f"{given} medbots deploy")
     found = await queries.run(
         await target.database(), "model_versions", (await target.client()).project.id
     )
-    counts: dict[str, int] = dict(await found.fetchall())
-    rows = ", ".join(f"{count} rows of {name}" for name, count in counts.items()) or "no rows yet"
+    counts = await found.fetchall()
+    rows = ", ".join(f"{count} rows of {name}" for name, count, _ in counts) or "no rows yet"
     observed = f"{observed}; {rows}"
-    if counts and target.model_version not in counts:
+    right = any(name == target.model_version for name, _, _ in counts)
+    if not right and any(written for _, _, written in counts):
         return check.failed(observed, expected, "set EMBEDDING_MODEL back, or embed all again")
-    if len(counts) > 1:
-        return check.warned(observed, expected, "embed the records of the other versions again")
+    if len(counts) > right:
+        return check.warned(observed, expected, _AGAIN)
     return check.passed(observed, expected)
+
+
+async def _secrets_astray(target: target_module.Target) -> dict[str, str]:
+    """Return the secrets of the contract that differ from the settings, with what they should be.
+
+    Where this login may not see secrets, or there are none, nothing is said.
+    """
+    project = (await target.state()).project
+    live = project.secrets or {}
+    return {
+        one.name: one.value.reveal()
+        for one in target.wanted(project.id).secrets
+        if one.name in _CONTRACT and one.value and live.get(one.name, one.value) != one.value
+    }
 
 
 def _cure(wanted: int, column: int | None, answered: int) -> str:

@@ -252,6 +252,31 @@ async def test_rows_of_another_model(
     assert "gout" not in repr(result)
 
 
+async def test_rows_of_the_guides_table_warn(
+    stand: Stand, owner: psycopg.AsyncConnection[object], project: str
+) -> None:
+    """Rows whose model nobody recorded are a task and no misconfiguration."""
+    await owner.execute(*insert(project, "nomic-embed-text"))  # type: ignore[arg-type]
+    await owner.execute("UPDATE clinical_embeddings SET content_hash = 'unknown'")
+    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    assert result.status is WARN
+    assert "1 rows of nomic-embed-text" in result.observed
+    assert "backfill" in result.fix
+
+
+async def test_a_secret_that_says_otherwise(stand: Stand) -> None:
+    """The bots work by the project's secrets: one that differs from the settings fails."""
+    known = stand.server.project.secrets or {}
+    stand.change_project(secrets={**known, "EMBEDDING_DIM": secret.Secret("768")})
+    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    assert result.status is PASS
+    stand.change_project(secrets={**known, "EMBEDDING_DIM": secret.Secret("1536")})
+    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    assert result.status is FAIL
+    assert result.observed.endswith("the bots' secrets say otherwise: EMBEDDING_DIM")
+    assert result.fix == "EMBEDDING_DIM=768 medbots deploy"
+
+
 async def test_rows_of_another_project_do_not_count(
     stand: Stand, owner: psycopg.AsyncConnection[object]
 ) -> None:
