@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +18,11 @@ from medbots import errors
 from medbots.medplum import client as client_module
 from medbots.medplum import fhir
 
+LOG = logging.getLogger("medbots.turn")
+
 _PAUSE = 0.2
+_SILENCE = 1.0
+"""Seconds of waiting that need no explanation."""
 _PATIENCE = 15.0
 """Seconds after which a turn is a killed run's: it lasts three small requests."""
 
@@ -64,6 +69,7 @@ async def _take(
     }
     condition = f"identifier={names.token('turn', key)}"
     seen, since = "", 0.0
+    begun, told = time.monotonic(), False
     while True:
         live: Any = await client.post("fhir/R4/Basic", wish, if_none_exist=condition)
         if names.identified(live, "turn-of") == holder:
@@ -76,4 +82,11 @@ async def _take(
                 mine = {**wish, "id": live["id"]}
                 await client.put(f"fhir/R4/Basic/{live['id']}", mine, if_match=version)
                 return str(live["id"])
+        if not told and time.monotonic() - begun >= _SILENCE:
+            told = True
+            LOG.warning(
+                "another run is making the bot %s, or was killed there: waiting up to %.0f s",
+                key,
+                patience,
+            )
         await sleep(_PAUSE)

@@ -71,6 +71,22 @@ async def test_the_turn_of_a_killed_run_is_taken_over(one: client.Client, medplu
     assert medplum.of("Basic") == []
 
 
+async def test_a_long_wait_is_explained(
+    one: client.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who waits for a killed run is told so once, and for which bot."""
+    monkeypatch.setattr(turn, "_SILENCE", 0.0)
+    killed = turn.taken(one, NAMES, "embedding")
+    await killed.__aenter__()
+    async with turn.taken(
+        one, NAMES, "embedding", patience=0.01, sleep=lambda _: asyncio.sleep(0.002)
+    ):
+        pass
+    assert [one.getMessage() for one in caplog.records if one.name == "medbots.turn"] == [
+        "another run is making the bot embedding, or was killed there: waiting up to 0 s"
+    ]
+
+
 async def test_a_failure_ends_the_turn(one: client.Client, medplum: Medplum) -> None:
     """What goes wrong inside comes out, and the next run need not wait."""
     with pytest.raises(errors.ServerError, match="no"):
