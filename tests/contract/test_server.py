@@ -273,6 +273,23 @@ async def test_a_policy_changed_in_between_is_a_conflict(
     assert [type(one.error) for one in ended if one.error] == [errors.ConflictError]
 
 
+async def test_a_secret_set_in_between_is_kept(
+    real: server.ProjectServer, medplum: Medplum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody else adds between the read and the write stays beside ours."""
+    patch = medplum._patch
+
+    def added_first(live: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
+        monkeypatch.setattr(medplum, "_patch", patch)
+        live["secret"] = [{"name": "THEIRS", "valueString": "x"}]
+        medplum._new_version(live)
+        return patch(live, operations)
+
+    monkeypatch.setattr(medplum, "_patch", added_first)
+    await real.write_secrets({"TOKEN": secret.Secret("hunter22")})
+    assert [one["name"] for one in medplum.project["secret"]] == ["THEIRS", "TOKEN"]
+
+
 async def test_secrets_that_were_not_kept_are_an_error(
     real: server.ProjectServer, medplum: Medplum, monkeypatch: pytest.MonkeyPatch
 ) -> None:

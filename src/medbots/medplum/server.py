@@ -58,13 +58,25 @@ class ProjectServer:
     async def write_secrets(self, values: Mapping[str, secret.Secret]) -> str:
         """Set these project secrets, keep the others; return the project's id.
 
-        The list is replaced under a guard on the project's version, then read again.
+        The list is replaced under a guard on the project's version, made anew where somebody else
+        was faster, then read again.
+
+        Raises:
+            errors.ConflictError: somebody else was faster each time.
+            errors.ServerError: the server answered 200 and did not keep them.
         """
         path = f"fhir/R4/Project/{self._project.id}"
-        project = await self._client.get(path)
-        kept = [one for one in project.get("secret") or () if one["name"] not in values]
         added = [{"name": name, "valueString": one.reveal()} for name, one in values.items()]
-        await self._patch(path, {"secret": kept + added}, project)
+        for last in (False, False, True):
+            project = await self._client.get(path)
+            kept = [one for one in project.get("secret") or () if one["name"] not in values]
+            try:
+                await self._patch(path, {"secret": kept + added}, project)
+            except errors.ConflictError:
+                if last:
+                    raise
+            else:
+                break
         written = fhir.live_project(await self._client.get(path), readable=True).secrets or {}
         lost = sorted(name for name in values if written.get(name) != values[name])
         if lost:
