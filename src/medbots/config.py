@@ -232,7 +232,8 @@ class _Resolution:
         try:
             return urls.normal(self._text[setting]).rstrip("/")
         except ValueError as exc:
-            self._refuse(setting, str(exc))
+            like = "https://host.example.org/ or http://localhost:8103/"
+            self._refuse(setting, str(exc), f"write {VARIABLES[setting]} like {like}")
             return ""
 
     def _base_url(self, *, allow_http: bool) -> str:

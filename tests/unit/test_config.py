@@ -192,6 +192,7 @@ def test_every_problem_is_told_at_once() -> None:
         f"llm_router_url (env LLM_ROUTER_URL): {no_url}",
         "embedding_dim (profile default): 'many' is no whole number from 1 to 4000",
     ]
+    assert (caught.value.hint or "").startswith("write LLM_ROUTER_URL like https://")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "4001", "7.5", "٣", "1e3", "99999999999999999999"])

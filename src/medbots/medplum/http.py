@@ -71,6 +71,7 @@ class Http:
         self.sent = 0
         """Requests that went out so far, repetitions included, those of logging in not."""
         self._server = f"{base_url} ({origin})"
+        self._start = "medbots local up" if origin == "profile local" else _START
         self._policy = policy or retry.Policy()
         self._sleep = sleep
         try:
@@ -210,7 +211,7 @@ class Http:
     def _unreachable(
         self, exc: httpx.RequestError, name: str, time_limit: float
     ) -> errors.UnreachableError:
-        why, hint = _reason(exc, time_limit)
+        why, hint = _reason(exc, time_limit, self._start)
         message = f"{self._server} cannot be reached: {why}"
         if not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout) and "GET" not in name:
             message += f"; whether {name} was carried out is unknown"
@@ -257,10 +258,12 @@ _CERTIFICATES = {
 """What helps, by OpenSSL's code: expired, other host name, other address."""
 
 
-def _reason(exc: httpx.RequestError, time_limit: float) -> tuple[str, str]:
+_START = "start the server, or name another one by MEDPLUM_BASE_URL or --base-url"
+
+
+def _reason(exc: httpx.RequestError, time_limit: float, start: str) -> tuple[str, str]:
     """Say why no answer came, and what helps."""
     chain = _causes(exc)
-    start = "start the server, or name another one by MEDPLUM_BASE_URL or --base-url"
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
             own = "SSL_CERT_FILE=/path/to/ca.pem trusts an authority of your own"

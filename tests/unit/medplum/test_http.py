@@ -303,6 +303,20 @@ async def test_requests_of_the_login_are_not_counted() -> None:
     assert connection.sent == 2
 
 
+async def test_the_local_stack_is_down() -> None:
+    """Whose address is the local profile's is started by one command."""
+    refused = chained(httpx.ConnectError("x"), ConnectionRefusedError())
+    connection = http.Http(
+        "http://localhost:8103/",
+        "profile local",
+        transport=httpx.MockTransport(Line(refused)),
+        policy=retry.Policy(attempts=1),
+    )
+    with pytest.raises(errors.UnreachableError) as caught:
+        await connection.send("GET", "auth/me")
+    assert caught.value.hint == "medbots local up"
+
+
 @pytest.mark.parametrize(
     ("code", "helps"),
     [(10, "renew it"), (62, "name the server as"), (64, "name the server as"), (18, "SSL_CERT_")],
