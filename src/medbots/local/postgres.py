@@ -23,6 +23,9 @@ DATABASE = "medbots"
 EXTENSIONS = ("vector", "pg_trgm", "btree_gin")
 """pgvector for medbots; the other two are what Medplum itself needs."""
 
+_NEEDED = 100_000_000
+"""Bytes of a new database, with its write-ahead log and some room."""
+
 
 class EmbeddedPostgres:
     """A Postgres server that belongs to one folder.
@@ -159,6 +162,12 @@ class EmbeddedPostgres:
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines()[-2:]
             shutil.rmtree(target, ignore_errors=True)
+            if (free := shutil.disk_usage(server).free) < _NEEDED:
+                raise errors.StorageError(
+                    f"{server}: {free / 1e6:.0f} MB are free, and a new database needs "
+                    f"{_NEEDED / 1e6:.0f} MB",
+                    hint="free some, or set MEDBOTS_STATE_DIR to another folder",
+                )
             raise errors.LocalStackError(f"initdb failed: {'; '.join(said)}")
         target.rename(self.data)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -183,6 +185,22 @@ def test_interrupted_first_start_is_repaired(server: embedded.EmbeddedPostgres) 
     server.start()
     assert not left.exists()
     assert _one(server, "SELECT 1") == 1
+
+
+def test_no_room_for_a_database(
+    server: embedded.EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first start that fails on a full disk says so, and leaves nothing of its own."""
+    failed = subprocess.CompletedProcess([], 1, b"", b"child process exited with exit code 1")
+    place = server.folder / "server"
+    place.mkdir(parents=True)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    usage = SimpleNamespace(free=30_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(errors.StorageError, match=r"30 MB are free, and .* needs 100 MB") as caught:
+        server._initdb(server.folder, place)
+    assert "MEDBOTS_STATE_DIR" in (caught.value.hint or "")
+    assert list(place.glob("unfinished-*")) == []
 
 
 def test_wanted_port_taken(folder: Path) -> None:
