@@ -155,9 +155,10 @@ class Router:
             or (answer.status_code == _BAD_REQUEST and answer.request.method == "GET")
         ):
             which = "the key of LLM_API_KEY" if self._key else "no key (LLM_API_KEY is not set)"
-            raise errors.NotAllowedError(
-                f"{said} to {which}", hint="set LLM_API_KEY to the router's key"
-            )
+            hint = "set LLM_API_KEY to the router's key"
+            if answer.status_code == _FAILED:
+                hint = f"{hint}; if it wants none, look into its log"
+            raise errors.NotAllowedError(f"{said} to {which}", hint=hint)
         if answer.is_success:
             said = f"{said} without a JSON document: is this an OpenAI-compatible router?"
         raise errors.ServerError(
