@@ -45,3 +45,13 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def proxied(url: str) -> bool:
+    """Whether the environment names a proxy for what is sent to `url`."""
+    from urllib import request  # noqa: PLC0415 - only for the words of a failure
+
+    parts = urlsplit(url)
+    named = request.getproxies()
+    there = named.get(parts.scheme) or named.get("all")
+    return bool(there) and not is_loopback(url) and not request.proxy_bypass(parts.hostname or "")

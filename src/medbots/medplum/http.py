@@ -212,6 +212,10 @@ class Http:
         self, exc: httpx.RequestError, name: str, time_limit: float
     ) -> errors.UnreachableError:
         why, hint = _reason(exc, time_limit, self._start)
+        tls = any(isinstance(one, ssl.SSLError) for one in _causes(exc))
+        if isinstance(exc, httpx.TransportError) and not tls and urls.proxied(self.base_url):
+            why += ", through the proxy that the environment names"
+            hint = "check HTTPS_PROXY and ALL_PROXY, or name this host in NO_PROXY"
         message = f"{self._server} cannot be reached: {why}"
         if not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout) and "GET" not in name:
             message += f"; whether {name} was carried out is unknown"

@@ -303,6 +303,32 @@ async def test_requests_of_the_login_are_not_counted() -> None:
     assert connection.sent == 2
 
 
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"HTTPS_PROXY": "http://proxy.example.com:3128"}, True),
+        ({"ALL_PROXY": "http://proxy.example.com:3128"}, True),
+        ({"HTTP_PROXY": "http://proxy.example.com:3128"}, False),
+        ({"HTTPS_PROXY": "http://proxy.example.com:3128", "NO_PROXY": "example.com"}, False),
+        ({}, False),
+    ],
+)
+async def test_a_proxy_is_named_among_the_suspects(
+    variables: dict[str, str], *, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a proxy stands between, it may be the proxy that does not answer."""
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    refused = [chained(httpx.ConnectError("x"), ConnectionRefusedError()) for _ in range(4)]
+    with pytest.raises(errors.UnreachableError) as caught:
+        await Line(*refused).http().send("GET", "auth/me")
+    assert ("through the proxy" in caught.value.message) is told
+    assert ("HTTPS_PROXY" in (caught.value.hint or "")) is told
+
+
 async def test_the_local_stack_is_down() -> None:
     """Whose address is the local profile's is started by one command."""
     refused = chained(httpx.ConnectError("x"), ConnectionRefusedError())
