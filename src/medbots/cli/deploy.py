@@ -17,7 +17,7 @@ ExpectProject = Annotated[
     typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
 ]
 DetailedExitcode = Annotated[
-    bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
+    bool, typer.Option("--detailed-exitcode", help="Exit a dry run with 2 when there are changes.")
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Compare the code that runs, byte for byte.")
