@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.live import medplum
@@ -12,6 +13,7 @@ from tests.live.plans import BOTS, CHANGES, change_of, check_shape, code_of, our
 from tests.live.stage import Stage
 
 NOT_ALLOWED = 4
+JAVASCRIPT = {"Content-Type": "application/javascript"}
 OTHER_CODE = "exports.handler = async () => 'not ours';\n"
 
 
@@ -89,6 +91,33 @@ class TestDrift:
         assert to_do(done) == [("bot", "embedding", "update")]
         assert code_of(deployed, "embedding") == ours(deployed, "embedding")
         assert to_do(deployed.medbots.json("plan", "--detailed-exitcode")) == []
+
+    def test_code_behind_another_url_is_mended(self, deployed: Stage) -> None:
+        """A URL that leads elsewhere beside the old hash and digest is found in two requests."""
+        bot = deployed.bot("embedding")
+        admin = deployed.clinic.admin
+        answer = admin.post("fhir/R4/Binary", content=OTHER_CODE.encode(), headers=JAVASCRIPT)
+        other = medplum.expect(answer, httpx.codes.CREATED)
+        url = {"op": "replace", "path": "/executableCode/url", "value": f"Binary/{other['id']}"}
+        medplum.expect(admin.change(f"fhir/R4/Bot/{bot['id']}", [url]))
+        plan = deployed.medbots.json("plan", "--detailed-exitcode", code=CHANGES)
+        assert to_do(plan) == [("bot", "embedding", "update")]
+        assert plan["requests"] == 2
+        deployed.medbots.json("deploy")
+        assert code_of(deployed, "embedding") == ours(deployed, "embedding")
+        assert to_do(deployed.medbots.json("plan", "--detailed-exitcode")) == []
+
+    def test_code_written_anew_in_its_place_is_mended(self, deployed: Stage) -> None:
+        """Other bytes in the same file show only to who reads them: --strict does."""
+        bot = deployed.bot("embedding")
+        file = bot["executableCode"]["url"].partition("?")[0].split("/")[-2]
+        path = f"fhir/R4/Binary/{file}"
+        content = OTHER_CODE.encode()
+        medplum.expect(deployed.clinic.admin.put(path, content=content, headers=JAVASCRIPT))
+        assert code_of(deployed, "embedding") != ours(deployed, "embedding")
+        done = deployed.medbots.json("deploy", "--strict")
+        assert to_do(done) == [("bot", "embedding", "update")]
+        assert code_of(deployed, "embedding") == ours(deployed, "embedding")
 
     @pytest.mark.parametrize(
         ("field", "value"),
