@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -72,7 +74,8 @@ class LoginPrompts:
         given, self._given = self._given, None
         if given is not None or not self._opts.interactive:
             return given
-        return str(typer.prompt("Code of the authenticator app", err=True))
+        with _heard():
+            return str(typer.prompt("Code of the authenticator app", err=True))
 
     def membership(self, choices: Sequence[Membership]) -> Membership | None:
         """Return the membership that the person chose."""
@@ -80,8 +83,26 @@ class LoginPrompts:
             return None
         for number, one in enumerate(choices, 1):
             typer.echo(f"  {number}  {one}", err=True)
-        while True:
-            number = int(typer.prompt("Project", type=int, err=True))
-            if 1 <= number <= len(choices):
-                return choices[number - 1]
-            typer.echo(f"a number from 1 to {len(choices)}", err=True)
+        with _heard():
+            while True:
+                answer = str(typer.prompt("Project", err=True)).strip()
+                if answer.isdecimal() and 1 <= int(answer) <= len(choices):
+                    return choices[int(answer) - 1]
+                typer.echo(f"a number from 1 to {len(choices)}", err=True)
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Let Ctrl-C end a question at once.
+
+    A login asks from within a running loop, which takes the signal and waits for its task: and
+    that waits for the answer.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except typer.Abort:
+        typer.echo(err=True)
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
