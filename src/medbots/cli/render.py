@@ -66,7 +66,13 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=title or None, box=box.SIMPLE, pad_edge=False, title_justify="left")
+    shown = Table(
+        title=title or None,
+        box=box.SIMPLE,
+        pad_edge=False,
+        title_justify="left",
+        show_header=any(columns),
+    )
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:

@@ -53,6 +53,9 @@ def list_(ctx: typer.Context) -> None:
     if opts.json:
         render.json(rows)
         return
+    if not rows:
+        render.note("no subscription of this project runs a bot: medbots subscriptions sync")
+        return
     columns = ("key", "name", "criteria", "bot", "status", "id", "owned")
     shown = [[_cell(row[column]) for column in columns] for row in rows]
     render.table(opts, columns, shown)

@@ -314,6 +314,18 @@ def test_sync_before_deploy(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("medplum")
+def test_a_list_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no subscription runs a bot, the list says so; for machines it is empty."""
+    assert run(capsys, "subscriptions", "list")[1] == []
+    assert boundary.run(["subscriptions", "list"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        "no subscription of this project runs a bot: medbots subscriptions sync\n"
+    )
+
+
+@pytest.mark.usefixtures("medplum")
 def test_the_contract_of_subscriptions_list(capsys: pytest.CaptureFixture[str]) -> None:
     """The list tells ours from others'."""
     run(capsys, "deploy")
