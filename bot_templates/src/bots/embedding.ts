@@ -18,13 +18,15 @@ import { readProjectId } from '../lib/project.ts';
 import { ServerSources } from '../lib/record-sources.ts';
 import { EMBEDDED_TYPES, type EmbeddedResource, type EmbeddedType, isEmbedded } from '../lib/record/record-text.ts';
 import { readRouterConfig } from '../lib/router.ts';
-import { type BotRun, runBot, type SuccessOutput } from '../lib/run.ts';
+import { type BotRun, EMBEDDING_MODEL, runBot, type SuccessOutput } from '../lib/run.ts';
 
 const BOT = {
   key: 'embedding',
   name: 'Embedding Bot',
+  runsAsUser: false,
   unforeseen: 'EMBEDDING_ERROR',
   failureAudit: 'embedding_failure',
+  model: EMBEDDING_MODEL,
 } as const;
 
 /** What the bot is to do. */

@@ -96,6 +96,7 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
           agent: [{ requestor: false }, { who: { reference: 'Practitioner/p1' }, requestor: true }],
           entity: [
             { what: { reference: `Patient/${PATIENT}` } },
+            { what: { reference: expect.stringMatching(/^Bot\//) as unknown } },
             {
               detail: [
                 { type: 'query-sha256', valueString: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown },

@@ -4,31 +4,23 @@
  * `$execute {query, patientId?, resourceTypes?, contentType?, limit?, minSimilarity?, dateRange?, includeSnippets?}`
  */
 import type { BotEvent, MedplumClient } from '@medplum/core';
-import { writeAudit } from '../lib/audit.ts';
-import { withDatabase } from '../lib/database.ts';
-import { modelVersion, readEmbeddingContract } from '../lib/embedding-contract.ts';
-import { embedTexts } from '../lib/embeddings.ts';
 import { BotFailure, type FailureOutput } from '../lib/failure.ts';
 import { Fields } from '../lib/fields.ts';
 import { sha256 } from '../lib/hash.ts';
 import { parseReference } from '../lib/ids.ts';
 import type { BotInput } from '../lib/input.ts';
-import { readProjectId } from '../lib/project.ts';
 import { EMBEDDED_TYPES } from '../lib/record/record-text.ts';
-import { fieldsHiddenOf, mayReadPatient, readableVersions } from '../lib/requester.ts';
-import { readRouterConfig } from '../lib/router.ts';
-import { type BotRun, runBot, type SuccessOutput } from '../lib/run.ts';
-import { type Hit, nearest } from '../lib/search-store.ts';
+import { type Hit, retrieve, type Retrieved } from '../lib/retrieval.ts';
+import { type BotRun, EMBEDDING_MODEL, runBot, type SuccessOutput } from '../lib/run.ts';
 
 const BOT = {
   key: 'semantic-search',
   name: 'Semantic Search Bot',
+  runsAsUser: true,
   unforeseen: 'EMBEDDING_ERROR',
   failureAudit: 'semantic_search',
+  model: EMBEDDING_MODEL,
 } as const;
-
-/** Hits fetched for each result wanted, for some will be dropped. */
-const OVERFETCH = 3;
 
 interface Question {
   query: string;
@@ -50,17 +42,14 @@ export async function handler(
     const question = readQuestion(input);
     run.patientId = question.patientId;
     requireRight(run, question);
-    const found = await search(run, question);
-    const warnings = [...found.warnings];
-    if (!(await auditSearch(run, question, found))) {
-      warnings.push('AUDIT_FAILED');
-    }
+    const found = await retrieve(run, 'semantic_search', question);
+    noteSearch(run, question, found);
     return {
-      results: found.results,
+      results: found.hits.map((hit) => result(hit, question.includeSnippets && !hit.textHidden)),
       queryEmbeddingGenerated: true,
       searchDurationMs: Date.now() - started,
       filteredCount: found.filteredCount,
-      ...(warnings.length > 0 ? { warnings } : {}),
+      ...(found.patientReadable ? {} : { warnings: ['PATIENT_NOT_FOUND'] }),
     };
   });
 }
@@ -102,44 +91,6 @@ function requireRight(run: BotRun, question: Question): void {
   }
 }
 
-interface Found {
-  results: Record<string, unknown>[];
-  filteredCount: number;
-  warnings: string[];
-}
-
-async function search(run: BotRun, question: Question): Promise<Found> {
-  const { patientId } = question;
-  const contract = readEmbeddingContract(run.secrets);
-  const router = readRouterConfig(run.secrets, BOT.name);
-  const projectId = readProjectId(run.secrets);
-  const limitMs = run.secrets.integer('EMBED_TIMEOUT_MS', 5_000, 100, 120_000);
-  const [vectors, patientReadable, fieldsHidden] = await Promise.all([
-    embedTexts(router, contract, 'semantic_search', 'query', [question.query], limitMs),
-    patientId === undefined ? true : mayReadPatient(run.medplum, patientId),
-    fieldsHiddenOf(run.medplum),
-  ]);
-  const hits = await withDatabase(run.secrets, 'medbots semantic search', (database) =>
-    nearest(database, {
-      ...question,
-      projectId,
-      modelVersion: modelVersion(contract),
-      vector: vectors[0] ?? [],
-      limit: question.limit * OVERFETCH,
-    })
-  );
-  const versions = await readableVersions(run.medplum, hits);
-  const kept = hits.filter((hit) => versions.get(`${hit.resourceType}/${hit.resourceId}`) === hit.versionId);
-  return {
-    results: kept
-      .slice(0, question.limit)
-      .map((hit) => result(hit, question.includeSnippets && !fieldsHidden(hit.resourceType))),
-    // For a patient whom the user may not read, the count itself would tell what is in the record.
-    filteredCount: patientReadable ? hits.length - kept.length : 0,
-    warnings: patientReadable ? [] : ['PATIENT_NOT_FOUND'],
-  };
-}
-
 function result(hit: Hit, withText: boolean): Record<string, unknown> {
   return {
     resourceType: hit.resourceType,
@@ -151,8 +102,8 @@ function result(hit: Hit, withText: boolean): Record<string, unknown> {
 }
 
 /** The query itself is patient data: its hash and length stand for it. */
-function auditSearch(run: BotRun, question: Question, found: Found): Promise<boolean> {
-  return writeAudit(run, {
+function noteSearch(run: BotRun, question: Question, found: Retrieved): void {
+  run.audit.note({
     type: 'semantic_search',
     action: 'E',
     outcome: '0',
@@ -160,7 +111,7 @@ function auditSearch(run: BotRun, question: Question, found: Found): Promise<boo
     detail: {
       'query-sha256': sha256(question.query),
       'query-length': question.query.length,
-      results: found.results.length,
+      results: found.hits.length,
       filtered: found.filteredCount,
     },
   });

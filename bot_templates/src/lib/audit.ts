@@ -1,49 +1,84 @@
 import type { AuditEvent, AuditEventAgent, AuditEventEntity, Coding } from '@medplum/fhirtypes';
-import { fhirRequest } from './fhir.ts';
+import { sha256 } from './hash.ts';
 import { parseReference } from './ids.ts';
 import type { BotRun } from './run.ts';
 
-/** What happened, in the code system `NS/ai-audit-event`. */
-export type AuditType = 'embedding_failure' | 'semantic_search';
+/** What can happen, in the code system `NS/ai-audit-event`. */
+export const AUDIT_TYPES = [
+  'embedding_failure',
+  'semantic_search',
+  'rag_query',
+  'decision_support',
+  'documentation_draft',
+  'billing_suggestion',
+  'command_received',
+  'command_queued',
+  'command_executed',
+  'command_blocked',
+  'command_expired',
+  'command_failed',
+  'approval_granted',
+  'approval_denied',
+  'approval_refused',
+  'llm_request',
+  'llm_response',
+  'phi_redaction',
+  'audit_failure',
+] as const;
 
-/** One event of the audit trail. */
+export type AuditType = (typeof AUDIT_TYPES)[number];
+
+export const AUDIT_ACTIONS = ['C', 'R', 'U', 'D', 'E'] as const;
+export const AUDIT_OUTCOMES = ['0', '4', '8', '12'] as const;
+
+/** One event of the audit trail. Nothing in it is text of a record, of a query or of a model. */
 export interface AuditRecord {
   type: AuditType;
-  action: NonNullable<AuditEvent['action']>;
+  action: (typeof AUDIT_ACTIONS)[number];
   /** 0 success, 4 minor, 8 serious, 12 major failure */
-  outcome: NonNullable<AuditEvent['outcome']>;
-  /** An error's code and message; never text of a record or of a query. */
-  outcomeDesc?: string;
+  outcome: (typeof AUDIT_OUTCOMES)[number];
+  /** An error's code and message. */
+  outcomeDesc?: string | undefined;
   patientId?: string | undefined;
+  encounterId?: string | undefined;
   /** `Type/id` of what was worked on. */
   resource?: string | undefined;
+  /** By this a command's whole trail is found: `AuditEvent?entity-name=…`. */
+  commandId?: string | undefined;
+  /** Whom the caller says it acts for; never the agent. */
+  claimedPractitionerId?: string | undefined;
+  /** `Bot/id` that says so, where another bot writes for it. */
+  claimedBot?: string | undefined;
+  /** When it happened, an instant; by default when it is written. */
+  recorded?: string | undefined;
+  /** What a model was asked and what it answered: patient data, so hash and length stand for it. */
+  prompt?: string | undefined;
+  response?: string | undefined;
+  /** 0 to 1. */
+  confidence?: number | undefined;
   /** Further facts: hashes, lengths, counts. */
-  detail?: Record<string, string | number>;
+  detail?: Record<string, string | number> | undefined;
 }
 
 const DCM = 'http://dicom.nema.org/resources/ontology/DCM';
+const PARTICIPATION = 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType';
 const ENTITY_TYPE = 'http://terminology.hl7.org/CodeSystem/audit-entity-type';
 const OBJECT_ROLE = 'http://terminology.hl7.org/CodeSystem/object-role';
 const BALP_ENTITY_TYPE = 'https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType';
 
-/**
- * Writes an AuditEvent with the rights of the run.
- * @returns Whether it was written; what depends on it is the caller's to decide.
- */
-export async function writeAudit(run: BotRun, record: AuditRecord): Promise<boolean> {
-  try {
-    await fhirRequest('Writing an AuditEvent', 'AUDIT_UNAVAILABLE', (signal) =>
-      run.medplum.createResource(auditEvent(run, record), { signal })
-    );
-    return true;
-  } catch (error) {
-    run.log(`AUDIT_FAILED ${record.type} ${run.requestId}`);
-    return false;
-  }
-}
+const PERSON = coding(ENTITY_TYPE, '1', 'Person');
+const SYSTEM_OBJECT = coding(ENTITY_TYPE, '2', 'System Object');
+const ROLE = {
+  patient: coding(OBJECT_ROLE, '1', 'Patient'),
+  domainResource: coding(OBJECT_ROLE, '4', 'Domain Resource'),
+  job: coding(OBJECT_ROLE, '20', 'Job'),
+} as const;
 
-/** The event as FHIR, by IHE BALP where it says how. */
-export function auditEvent(run: BotRun, record: AuditRecord): AuditEvent {
+/**
+ * The event as FHIR, by IHE BALP where it says how.
+ * @param device - `Device/id` of the model that the bot speaks for; without one the bot itself is the application.
+ */
+export function auditEvent(run: BotRun, record: AuditRecord, device: string | undefined): AuditEvent {
   return {
     resourceType: 'AuditEvent',
     type: coding('http://terminology.hl7.org/CodeSystem/audit-event-type', 'rest', 'RESTful Operation'),
@@ -52,33 +87,31 @@ export function auditEvent(run: BotRun, record: AuditRecord): AuditEvent {
       coding(`${run.namespace}/ai-audit-event`, record.type),
     ],
     action: record.action,
-    recorded: new Date().toISOString(),
+    recorded: record.recorded ?? new Date().toISOString(),
     outcome: record.outcome,
     ...(record.outcomeDesc === undefined ? {} : { outcomeDesc: record.outcomeDesc }),
-    agent: agents(run),
-    source: { observer: { reference: run.event.bot.reference ?? `Bot/${run.bot.key}` } },
+    agent: agents(run, device),
+    source: { observer: { reference: run.reference } },
     entity: entities(run, record),
   };
 }
 
-/** The bot, and who asked for the run, as the server attests it. */
-function agents(run: BotRun): AuditEventAgent[] {
-  const bot: AuditEventAgent = {
+/** The application, and who asked for the run, as the server attests it. */
+function agents(run: BotRun, device: string | undefined): AuditEventAgent[] {
+  const application: AuditEventAgent = {
     type: { coding: [coding(DCM, '110150', 'Application')] },
-    who: { reference: run.event.bot.reference ?? `Bot/${run.bot.key}` },
+    who: { reference: device ?? run.reference },
     name: run.bot.name,
     requestor: false,
   };
   const requester = run.event.requester?.reference;
   if (!parseReference(requester)) {
-    return [{ ...bot, requestor: true }];
+    return [{ ...application, requestor: true }];
   }
   return [
-    bot,
+    application,
     {
-      type: {
-        coding: [coding('http://terminology.hl7.org/CodeSystem/v3-ParticipationType', 'IRCP', 'information recipient')],
-      },
+      type: { coding: [coding(PARTICIPATION, 'IRCP', 'information recipient')] },
       who: { reference: requester as string },
       requestor: true,
     },
@@ -88,33 +121,64 @@ function agents(run: BotRun): AuditEventAgent[] {
 function entities(run: BotRun, record: AuditRecord): AuditEventEntity[] {
   const found: AuditEventEntity[] = [];
   if (record.patientId !== undefined) {
-    found.push({
-      what: { reference: `Patient/${record.patientId}` },
-      type: coding(ENTITY_TYPE, '1', 'Person'),
-      role: coding(OBJECT_ROLE, '1', 'Patient'),
-    });
+    found.push({ what: { reference: `Patient/${record.patientId}` }, type: PERSON, role: ROLE.patient });
   }
-  if (record.resource !== undefined) {
-    found.push({
-      what: { reference: record.resource },
-      type: coding(ENTITY_TYPE, '2', 'System Object'),
-      role: coding(OBJECT_ROLE, '4', 'Domain Resource'),
-    });
+  for (const reference of [record.encounterId && `Encounter/${record.encounterId}`, record.resource]) {
+    if (reference) {
+      found.push({ what: { reference }, type: SYSTEM_OBJECT, role: ROLE.domainResource });
+    }
   }
-  // A project admin may act for somebody else, and only this header tells.
-  const onBehalfOf = run.header('x-medplum-on-behalf-of');
-  const facts = {
-    ...record.detail,
-    ...(onBehalfOf === undefined ? {} : { 'on-behalf-of': parseReference(onBehalfOf) ? onBehalfOf : 'unreadable' }),
-  };
+  if (record.commandId !== undefined) {
+    found.push({ name: record.commandId, type: SYSTEM_OBJECT, role: ROLE.job });
+  }
+  // One search, `AuditEvent?entity=Bot/id`, finds what a bot did, whoever wrote it down.
+  found.push({ what: { reference: record.claimedBot ?? run.reference }, type: SYSTEM_OBJECT });
   found.push({
     what: { identifier: { value: run.requestId } },
     type: coding(BALP_ENTITY_TYPE, 'XrequestId'),
-    ...(Object.keys(facts).length === 0
-      ? {}
-      : { detail: Object.entries(facts).map(([type, value]) => ({ type, valueString: String(value) })) }),
+    ...details(run, record),
   });
   return found;
+}
+
+function details(run: BotRun, record: AuditRecord): Pick<AuditEventEntity, 'detail'> {
+  const facts = Object.entries({
+    ...record.detail,
+    ...textFacts(record, storesTexts(run)),
+    ...(record.confidence === undefined ? {} : { confidence: record.confidence }),
+    ...(record.claimedPractitionerId === undefined
+      ? {}
+      : { 'claimed-practitioner': `Practitioner/${record.claimedPractitionerId}` }),
+    // A project admin may act for somebody else, and only a header tells.
+    ...(run.onBehalfOf === undefined ? {} : { 'on-behalf-of': run.onBehalfOf }),
+  });
+  return facts.length === 0
+    ? {}
+    : { detail: facts.map(([type, value]) => ({ type, valueString: String(value) })) };
+}
+
+/** Whether the site wants prompts and responses in its AuditEvents, by a secret of the project. */
+export function storesTexts(run: BotRun): boolean {
+  return run.secrets.oneOf('AUDIT_STORE_PROMPTS', ['hash', 'full']) === 'full';
+}
+
+/** What is kept of a text where texts are kept at all, in characters. */
+const GREATEST_STORED = 10_000;
+
+/** Hash and length of a prompt and a response, and the texts themselves only where they are wanted. */
+export function textFacts(record: AuditRecord, withTexts: boolean): Record<string, string | number> {
+  const facts: Record<string, string | number> = {};
+  for (const name of ['prompt', 'response'] as const) {
+    const text = record[name];
+    if (text !== undefined) {
+      facts[`${name}-sha256`] = sha256(text);
+      facts[`${name}-length`] = text.length;
+      if (withTexts) {
+        facts[name] = text.slice(0, GREATEST_STORED);
+      }
+    }
+  }
+  return facts;
 }
 
 function coding(system: string, code: string, display?: string): Coding {

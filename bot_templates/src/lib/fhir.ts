@@ -63,9 +63,10 @@ export async function searchPage<T extends Resource>(
 export async function fhirRequest<T>(
   what: string,
   otherwise: ErrorCode,
-  request: (signal: AbortSignal) => Promise<T>
+  request: (signal: AbortSignal) => Promise<T>,
+  limitMs = FHIR_LIMIT_MS
 ): Promise<T> {
-  return withTimeLimit(what, FHIR_LIMIT_MS, async (signal) => {
+  return withTimeLimit(what, limitMs, async (signal) => {
     try {
       return await request(signal);
     } catch (error) {

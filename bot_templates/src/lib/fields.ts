@@ -2,6 +2,13 @@ import { BotFailure } from './failure.ts';
 import { isUuid, parseReference } from './ids.ts';
 import { isObject } from './input.ts';
 
+/** A Coding that says what it means. */
+export interface RequiredCoding {
+  system: string;
+  code: string;
+  display?: string;
+}
+
 /**
  * Takes the fields of a command one by one, checked.
  *
@@ -32,7 +39,7 @@ export class Fields {
     return value.trim();
   }
 
-  oneOf<T extends string>(name: string, choices: readonly T[]): T | undefined {
+  oneOf<T extends string | number>(name: string, choices: readonly T[]): T | undefined {
     const value = this.#take(name);
     const choice = choices.find((candidate) => candidate === value);
     if (value !== undefined && choice === undefined) {
@@ -131,6 +138,57 @@ export class Fields {
     return new Fields(value, `${this.#path}${name}.`);
   }
 
+  /** The fields of each object of a list; a single object is a list of one. */
+  objects(name: string, most: number): Fields[] | undefined {
+    return this.#list(name, most, 'objects')?.map((value, index) => {
+      if (!isObject(value)) {
+        throw this.#invalid(`${name}[${index}]`, 'must be an object');
+      }
+      return new Fields(value, `${this.#path}${name}[${index}].`);
+    });
+  }
+
+  /** A list of texts that are not blank, trimmed; a single text is a list of one. */
+  texts(name: string, most: number, longest: number): string[] | undefined {
+    return this.#list(name, most, 'texts')?.map((value, index) => {
+      const each = `${name}[${index}]`;
+      return this.present(each, new Fields({ [each]: value }, this.#path).text(each, longest));
+    });
+  }
+
+  /** An object of plain values: texts, numbers, truth values. */
+  facts(name: string, most: number, longest: number): Record<string, string | number> | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    const entries = isObject(value) ? Object.entries(value) : [];
+    if (!isObject(value) || entries.length > most) {
+      throw this.#invalid(name, `must be an object of at most ${most} plain values`);
+    }
+    const wrong = entries.some(([key, fact]) => !/^[\w-]{1,40}$/.test(key) || !isFact(fact, longest));
+    if (wrong) {
+      throw this.#invalid(name, `must hold numbers, truth values and texts of at most ${longest} characters by plain names`);
+    }
+    return Object.fromEntries(entries.map(([key, fact]) => [key, typeof fact === 'number' ? fact : String(fact)]));
+  }
+
+  /** `{system, code, display?}`. */
+  coding(name: string): RequiredCoding | undefined {
+    const fields = this.object(name);
+    if (fields === undefined) {
+      return undefined;
+    }
+    const coding = {
+      system: fields.present('system', fields.text('system', 200)),
+      code: fields.present('code', fields.text('code', 64)),
+      display: fields.text('display', 300),
+    };
+    fields.done();
+    const { display, ...coded } = coding;
+    return display === undefined ? coded : { ...coded, display };
+  }
+
   /** @throws BotFailure INVALID_INPUT when the value is absent. */
   present<T>(name: string, value: T | undefined): T {
     if (value === undefined) {
@@ -149,6 +207,18 @@ export class Fields {
     }
   }
 
+  #list(name: string, most: number, what: string): unknown[] | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    const values: unknown[] = Array.isArray(value) ? value : [value];
+    if (values.length === 0 || values.length > most) {
+      throw this.#invalid(name, `must list 1 to ${most} ${what}`);
+    }
+    return values;
+  }
+
   #take(name: string): unknown {
     const value = this.#fields.get(name);
     this.#fields.delete(name);
@@ -159,6 +229,10 @@ export class Fields {
     const field = `${this.#path}${name}`;
     return new BotFailure('INVALID_INPUT', `${field} ${rule}`, { field });
   }
+}
+
+function isFact(value: unknown, longest: number): boolean {
+  return typeof value === 'number' || typeof value === 'boolean' || (typeof value === 'string' && value.length <= longest);
 }
 
 /** Whether a text is a day of the calendar. */

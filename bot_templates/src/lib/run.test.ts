@@ -6,7 +6,13 @@ import { auditEvent } from './audit.ts';
 import { BotFailure } from './failure.ts';
 import { BotRun, runBot } from './run.ts';
 
-const BOT = { key: 'test', name: 'Test Bot', unforeseen: 'DB_ERROR', failureAudit: 'embedding_failure' } as const;
+const BOT = {
+  key: 'test',
+  name: 'Test Bot',
+  runsAsUser: false,
+  unforeseen: 'DB_ERROR',
+  failureAudit: 'embedding_failure',
+} as const;
 const resource = { resourceType: 'Condition', id: '1', meta: { versionId: '1' } };
 const server = new TestFhirServer();
 
@@ -77,15 +83,22 @@ describe('runBot', () => {
 });
 
 describe('auditEvent', () => {
-  const event = (requester: string, values = {}): AuditEvent =>
-    auditEvent(new BotRun(BOT, server.client(), executeEvent({}, values, requester)), {
-      type: 'semantic_search',
-      action: 'E',
-      outcome: '0',
-      patientId: 'p',
-      resource: 'Condition/c',
-      detail: { results: 2 },
-    });
+  const event = (requester: string, values = {}, device?: string): AuditEvent =>
+    auditEvent(
+      new BotRun(BOT, server.client(), executeEvent({}, values, requester)),
+      {
+        type: 'semantic_search',
+        action: 'E',
+        outcome: '0',
+        patientId: 'p',
+        encounterId: 'e',
+        resource: 'Condition/c',
+        commandId: 'k',
+        claimedBot: 'Bot/b',
+        detail: { results: 2 },
+      },
+      device
+    );
 
   test('names the bot and who asked', () => {
     expect(event('Practitioner/d').agent).toEqual([
@@ -105,18 +118,25 @@ describe('auditEvent', () => {
     ]);
   });
 
+  test('names the model that the bot speaks for, where there is a Device of it', () => {
+    expect(event('Practitioner/d', {}, 'Device/m').agent?.[0]?.who).toEqual({ reference: 'Device/m' });
+  });
+
   test('has the bot ask where nobody else did', () => {
     expect(event('nobody').agent).toMatchObject([{ requestor: true }]);
   });
 
   test('names patient, record and request, and never name and query on one entity', () => {
     const entities = event('Practitioner/d').entity ?? [];
-    expect(entities.map((entity) => entity.what?.reference ?? entity.type?.code)).toEqual([
+    expect(entities.map((entity) => entity.what?.reference ?? entity.name ?? entity.type?.code)).toEqual([
       'Patient/p',
+      'Encounter/e',
       'Condition/c',
+      'k',
+      'Bot/b',
       'XrequestId',
     ]);
-    expect(entities.some((entity) => entity.name !== undefined || entity.query !== undefined)).toBe(false);
+    expect(entities.some((entity) => entity.query !== undefined)).toBe(false);
   });
 
   test('takes the namespace of the manifest', () => {

@@ -102,6 +102,10 @@ export class TestFhirServer {
     if (path.startsWith('Binary/')) {
       return this.#binary(path.slice('Binary/'.length));
     }
+    if (path === 'Bot/$execute') {
+      // No bot is deployed here.
+      return outcome(404, 'not-found');
+    }
     if (request.method === 'POST') {
       return path === ''
         ? this.#batch(JSON.parse(body) as Bundle, rights)

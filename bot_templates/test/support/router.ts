@@ -9,14 +9,20 @@ export type Fault = (response: ServerResponse, texts: string[]) => void;
 export interface RouterCall {
   path: string;
   headers: IncomingHttpHeaders;
-  body: { model?: string; input?: string[] } & Record<string, unknown>;
+  body: { model?: string; input?: string[]; messages?: { role: string; content: string }[] } & Record<string, unknown>;
 }
 
-/** A model router that embeds by words, and fails as told. */
+/** What a chat model answers: a value becomes JSON, a text stays as it is. */
+export type Chat = (call: RouterCall) => unknown;
+
+/** A model router that embeds by words, answers a chat as told, and fails as told. */
 export class TestRouter {
   readonly calls: RouterCall[] = [];
-  /** Faults of the next calls, in order; afterwards the router is well. */
+  /** Faults of the next calls for embeddings, in order; afterwards the router is well. */
   faults: Fault[] = [];
+  /** The same for chats. */
+  chatFaults: Fault[] = [];
+  chat: Chat = () => ({});
   dimension: number;
   #server: Listening | undefined;
 
@@ -31,11 +37,15 @@ export class TestRouter {
   async start(): Promise<this> {
     this.#server = await listen((request, text, response) => {
       const body = JSON.parse(text) as RouterCall['body'];
-      const input = body.input ?? [];
-      this.calls.push({ path: request.url ?? '', headers: request.headers, body });
-      const fault = this.faults.shift();
+      const call = { path: request.url ?? '', headers: request.headers, body };
+      this.calls.push(call);
+      const chat = call.path === '/v1/chat/completions';
+      const input = chat ? (body.messages ?? []).map(({ content }) => content) : (body.input ?? []);
+      const fault = (chat ? this.chatFaults : this.faults).shift();
       if (fault) {
         fault(response, input);
+      } else if (chat) {
+        sendChat(response, this.chat(call));
       } else {
         sendEmbeddings(response, input, this.dimension);
       }
@@ -50,8 +60,37 @@ export class TestRouter {
   reset(): void {
     this.calls.length = 0;
     this.faults = [];
+    this.chatFaults = [];
+    this.chat = () => ({});
     this.dimension = 768;
   }
+
+  /** The calls of chats so far. */
+  get chats(): RouterCall[] {
+    return this.calls.filter(({ path }) => path === '/v1/chat/completions');
+  }
+}
+
+/** The id of the source block in a chat's message that holds a text: what a model would cite. */
+export function sourceWith(call: RouterCall, text: string): string {
+  const shown = call.body.messages?.find(({ role }) => role === 'user')?.content ?? '';
+  const blocks = [...shown.matchAll(/^\[(S\d+) ([0-9a-f]+)\]([\s\S]*?)^\[\/\1 \2\]$/gm)];
+  const found = blocks.find(([block]) => block.includes(text));
+  if (!found?.[1]) {
+    throw new Error(`no source holds ${text}`);
+  }
+  return found[1];
+}
+
+function sendChat(response: ServerResponse, answer: unknown): void {
+  const content = typeof answer === 'string' ? answer : JSON.stringify(answer);
+  sendJson(response, 200, {
+    id: 'chat-1',
+    object: 'chat.completion',
+    model: 'test-model',
+    choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content } }],
+    usage: { prompt_tokens: 100, completion_tokens: 20, total_tokens: 120 },
+  });
 }
 
 /** Faults by name. */

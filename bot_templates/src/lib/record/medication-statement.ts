@@ -61,14 +61,16 @@ async function referencedMedication(
   return medication && medicationText(medication);
 }
 
-function medicationText(medication: Medication): string | undefined {
+/** A Medication in words, with its ingredients. */
+export function medicationText(medication: Medication): string | undefined {
   const ingredients = (medication.ingredient ?? []).map((ingredient) =>
     listed([conceptText(ingredient.itemCodeableConcept), ratioText(ingredient.strength)], ' ')
   );
   return listed([conceptText(medication.code), conceptWords(medication.form && [medication.form]), ...ingredients]);
 }
 
-function dosageText(dosage: Dosage): string | undefined {
+/** A dosage in words. */
+export function dosageText(dosage: Dosage): string | undefined {
   const coded = listed([
     ...(dosage.doseAndRate ?? []).map(doseText),
     conceptWords(dosage.route && [dosage.route]),

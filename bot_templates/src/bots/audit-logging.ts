@@ -1,0 +1,96 @@
+/**
+ * Audit Logging Bot: writes AuditEvents for bots that run as their user, and for callers from outside.
+ *
+ * `$execute {eventType, action, outcome, patientId?, encounterId?, commandId?, practitionerId?, confidence?, prompt?,
+ * response?, detail?}`, or `{events: […]}` with several of these.
+ */
+import type { BotEvent, MedplumClient } from '@medplum/core';
+import { AUDIT_ACTIONS, AUDIT_OUTCOMES, AUDIT_TYPES, type AuditRecord, auditEvent } from '../lib/audit.ts';
+import { BotFailure, type FailureOutput } from '../lib/failure.ts';
+import { Fields } from '../lib/fields.ts';
+import { fhirRequest } from '../lib/fhir.ts';
+import { isUuid, parseReference } from '../lib/ids.ts';
+import type { BotInput } from '../lib/input.ts';
+import { CLINICAL_MODEL, runBot, type SuccessOutput } from '../lib/run.ts';
+
+const BOT = {
+  key: 'audit-logging',
+  name: 'Audit Logging Bot',
+  runsAsUser: false,
+  unforeseen: 'AUDIT_UNAVAILABLE',
+  failureAudit: 'audit_failure',
+  model: CLINICAL_MODEL,
+} as const;
+
+const MOST_EVENTS = 20;
+/** Longest prompt or response that is taken; its hash and length are stored, and its text only where that is set. */
+const GREATEST_TEXT = 200_000;
+
+export async function handler(
+  medplum: MedplumClient,
+  event: BotEvent<unknown>
+): Promise<SuccessOutput | FailureOutput> {
+  return runBot(BOT, medplum, event, async (run, input) => {
+    const records = readRecords(input);
+    const device = await run.device();
+    const written = await Promise.all(
+      records.map((record) =>
+        fhirRequest('Writing an AuditEvent', 'AUDIT_UNAVAILABLE', (signal) =>
+          medplum.createResource(auditEvent(run, record, device), { signal })
+        )
+      )
+    );
+    return { auditEventIds: written.map(({ id }) => id) };
+  });
+}
+
+function readRecords(input: BotInput): AuditRecord[] {
+  if (input.kind !== 'command') {
+    throw new BotFailure('INVALID_INPUT', 'The input must be an event to write down, not a resource');
+  }
+  if (!('events' in input.fields)) {
+    return [readRecord(new Fields(input.fields))];
+  }
+  const fields = new Fields(input.fields);
+  const events = fields.present('events', fields.objects('events', MOST_EVENTS));
+  fields.done();
+  return events.map(readRecord);
+}
+
+/** Everything a caller says is a claim; who the caller is, the server attests. */
+function readRecord(fields: Fields): AuditRecord {
+  const record: AuditRecord = {
+    type: fields.present('eventType', fields.oneOf('eventType', AUDIT_TYPES)),
+    action: fields.present('action', fields.oneOf('action', AUDIT_ACTIONS)),
+    outcome: fields.present('outcome', readOutcome(fields)),
+    outcomeDesc: fields.text('outcomeDesc', 500),
+    patientId: fields.id('patientId', 'Patient'),
+    encounterId: fields.id('encounterId', 'Encounter'),
+    resource: readReference(fields, 'resource'),
+    commandId: fields.text('commandId', 128),
+    claimedPractitionerId: fields.id('practitionerId', 'Practitioner'),
+    claimedBot: readReference(fields, 'claimedBot'),
+    recorded: fields.instant('recorded'),
+    prompt: fields.text('prompt', GREATEST_TEXT),
+    response: fields.text('response', GREATEST_TEXT),
+    confidence: fields.number('confidence', 0, 1),
+    detail: fields.facts('detail', 20, 200),
+  };
+  fields.done();
+  return record;
+}
+
+/** FHIR writes the outcome as a code; a number means the same. */
+function readOutcome(fields: Fields): AuditRecord['outcome'] | undefined {
+  const outcome = fields.oneOf('outcome', [...AUDIT_OUTCOMES, 0, 4, 8, 12]);
+  return outcome === undefined ? undefined : (String(outcome) as AuditRecord['outcome']);
+}
+
+function readReference(fields: Fields, name: string): string | undefined {
+  const text = fields.text(name, 128);
+  if (text !== undefined && !isUuid(parseReference(text)?.id)) {
+    throw new BotFailure('INVALID_INPUT', `${name} must be a reference, Type/id`, { field: name });
+  }
+  return text;
+}
+
