@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import urllib.parse
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from medbots import errors, state
 from medbots.checks import rows
+from medbots.medplum.batch import BatchEntry, BatchResult
 from medbots.medplum.identity import ProjectRef
 
 Json = dict[str, Any]
@@ -22,10 +24,11 @@ Json = dict[str, Any]
 
 @dataclass
 class Bot:
-    """What the server would run on a new Condition."""
+    """What the server would run on a new record."""
 
     reference: str = "Bot/id"
-    subscription: str = "Subscription/id"
+    subscriptions: dict[str, str] = field(default_factory=dict)
+    """The Subscription that runs it, by the type that is created."""
     runs: bool = True
     outcome: str = "0"
     log: str = "embedded 1 chunk"
@@ -114,16 +117,17 @@ class Clinic:
             raise asyncio.CancelledError
 
     async def post(self, path: str, body: Json) -> Json:
-        """Create, and set the bot off for a Condition."""
+        """Create, and set the bot off for what it is subscribed to."""
         with self._called("POST", path):
             reference = self.add(body)
-            if body["resourceType"] == "Condition" and self.bot.runs:
+            if body["resourceType"] in self.bot.subscriptions and self.bot.runs:
                 self._run(reference)
         return self.resources[reference]
 
     def _run(self, record: str) -> None:
         if self.bot.audits:
-            what = (self.bot.reference, record, self.bot.subscription)
+            trigger = self.bot.subscriptions[record.partition("/")[0]]
+            what = (self.bot.reference, record, trigger)
             self.add(
                 {
                     "resourceType": "AuditEvent",
@@ -150,20 +154,29 @@ class Clinic:
         return {"entry": [{"resource": one} for one in found]} if found else {}
 
     async def search(self, kind: str, params: Mapping[str, str]) -> AsyncIterator[Json]:
-        """Find by tag; everything without one."""
+        """Find everything of a type."""
         with self._called("GET", kind):
-            found = [
-                self.resources[one]
-                for one in self.of(kind)
-                if "_tag" not in params
-                or params["_tag"]
-                in [
-                    f"{tag['system']}|{tag['code']}"
-                    for tag in self.resources[one].get("meta", {}).get("tag", ())
-                ]
-            ]
+            found = [self.resources[one] for one in self.of(kind)]
         for one in found:
             yield one
+
+    async def batch(self, entries: Sequence[BatchEntry]) -> list[BatchResult]:
+        """Find by tag, each type by an entry of its own."""
+        with self._called("GET", "batch"):
+            return [self._found(*one.url.split("?")) for one in entries]
+
+    def _found(self, kind: str, query: str) -> BatchResult:
+        tag = urllib.parse.parse_qs(query)["_tag"][0]
+        found = [
+            {"resource": self.resources[one]}
+            for one in self.of(kind)
+            if tag
+            in [
+                f"{each['system']}|{each['code']}"
+                for each in self.resources[one].get("meta", {}).get("tag", ())
+            ]
+        ]
+        return BatchResult(200, {"resourceType": "Bundle", "entry": found}, None)
 
     async def patch(self, path: str, operations: Sequence[Json]) -> None:
         """Add members."""
@@ -178,6 +191,7 @@ class Clinic:
         with self._called("DELETE", path):
             if self.resources.pop(reference, None) is None:
                 raise errors.NotFoundError(f"{reference}: deleted (HTTP 410)")
-            if reference.startswith("Condition/") and self.bot.runs and self.bot.follows:
+            watched = reference.partition("/")[0] in self.bot.subscriptions
+            if watched and self.bot.runs and self.bot.follows:
                 self.table.rows.pop(reference, None)
                 self.table.tombstones.add(reference)

@@ -100,8 +100,10 @@ class Stand:
         async for _ in apply.apply(the_plan, stand.server):
             pass
         stand.clinic.bot.reference = f"Bot/{stand.bot('embedding').id}"
-        trigger = stand.subscription("embedding-condition")
-        stand.clinic.bot.subscription = f"Subscription/{trigger.id}"
+        stand.clinic.bot.subscriptions = {
+            one.criteria: f"Subscription/{stand.subscription(one.key).id}"
+            for one in stand.subscriptions
+        }
         return stand
 
     def bot(self, key: str) -> state.LiveBot:

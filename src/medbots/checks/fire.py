@@ -14,16 +14,21 @@ from medbots.checks import target as target_module
 _HARMLESS = {"reason", "meta.tag"}
 """Fields of a Subscription that have no part in whether it fires."""
 
+_BECOMES_FINISHED = (
+    "%current.status = 'finished' and (%previous.exists().not() or %previous.status != 'finished')"
+)
+"""The packaged expression, which a record that is created finished fulfils."""
+
 
 def _shots(
     target: target_module.Target,
 ) -> Iterator[tuple[dict[str, str], tuple[shot_module.Shot]]]:
-    """Only criteria that every record of the type meets: others might rightly not fire."""
+    """Only criteria that a synthetic record is known to meet: others might rightly not fire."""
     bots = {bot.key: bot for bot in target.manifest.bots}
     for one in target.manifest.subscriptions:
         creates = one.interaction in (None, model.Interaction.CREATE)
-        plain = one.criteria in synthetic.RECORDS and one.fhirpath is None
-        if creates and plain and one.bot in bots:
+        known = one.criteria in synthetic.RECORDS and one.fhirpath in (None, _BECOMES_FINISHED)
+        if creates and known and one.bot in bots:
             yield {"key": one.key, "bot": one.bot}, (shot_module.Shot(one, bots[one.bot]),)
 
 
@@ -48,15 +53,17 @@ family = family_module.Family("fire", "Fire: a bot really runs", _shots)
 async def fires(target: target_module.Target, shot: shot_module.Shot) -> check.Result:
     """A new record makes the subscription run the bot.
 
-    There is one such check for every subscription of the manifest whose criteria are just
-    `Condition` and that fires on creation. A Patient and a Condition are created, both tagged
-    `<namespace>/verify|fire`, without a name or any clinical meaning, and labelled as test data.
+    There is one such check for every subscription of the manifest that fires on creation and whose
+    criteria are those of a packaged one, such as `Condition` or `Encounter?status=finished`. A
+    Patient and a record that meets the criteria are created, both tagged `<namespace>/verify|fire`,
+    without a name or any clinical meaning, and labelled as test data. The record asks nothing of a
+    bot but to run: an Encounter is planned, an order or an approval is cancelled from the start.
 
-    Proves: the server ran the bot for that Condition by this subscription: an AuditEvent of type
-    `execute`, with the bot as its source, the Condition and the Subscription as its entities, and
+    Proves: the server ran the bot for that record by this subscription: an AuditEvent of type
+    `execute`, with the bot as its source, the record and the Subscription as its entities, and
     outcome 0. Of a bot that keeps vectors (it reads `DATABASE_URL` and `EMBEDDING_DIM`) also: its
     row is there, of the configured length and model version, and its deletion is followed.
-    Afterwards Condition, Patient, row and tombstone are removed, also after a failure or Ctrl-C;
+    Afterwards record, Patient, row and tombstone are removed, also after a failure or Ctrl-C;
     what a killed run left is found by the tag. The AuditEvents stay.
 
     Fails: with what is missing: the feature, the membership, the subscription; or with the last
@@ -68,12 +75,13 @@ async def fires(target: target_module.Target, shot: shot_module.Shot) -> check.R
     if obstacle:
         return obstacle
     client = await target.client()
-    rows = await target.rows() if shot.keeps_rows else None
-    planter = synthetic.Planter(client, target.manifest.namespace, rows)
+    kept = {one.resource_type for _, (one,) in _shots(target) if one.keeps_rows}
+    rows = await target.rows() if kept else None
+    planter = synthetic.Planter(client, target.manifest.namespace, rows, kept)
     if rows is None:
-        return await _fire(target, shot, planter, rows)
+        return await _fire(target, shot, planter, None)
     async with rows.alone(target.limits.turn):
-        return await _fire(target, shot, planter, rows)
+        return await _fire(target, shot, planter, rows if shot.keeps_rows else None)
 
 
 async def _obstacle(target: target_module.Target, shot: shot_module.Shot) -> check.Result | None:
@@ -113,14 +121,14 @@ async def _fire(
     rows: rows_module.Rows | None,
 ) -> check.Result:
     litter = target.limits.litter if shot.sees_deletion else 0.0
-    async for left in planter.leftovers():
+    for left in await planter.leftovers():
         await planter.remove(left, litter)
     trace = synthetic.Trace()
     seen: check.Result | None = None
     trouble: errors.MedbotsError | None = None
     followed = True
     try:
-        await planter.plant(shot.resource_type, trace)
+        await planter.plant(shot.subscription.criteria, trace)
         seen = await shot_module.watch(target, shot, str(trace.record), rows)
     finally:
         ran = seen is not None and seen.status is check.Status.PASS

@@ -28,7 +28,7 @@ class Shot:
     @property
     def resource_type(self) -> str:
         """What has to be created."""
-        return self.subscription.criteria
+        return self.subscription.criteria.partition("?")[0]
 
     @property
     def keeps_rows(self) -> bool:

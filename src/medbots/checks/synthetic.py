@@ -7,13 +7,16 @@ reference as an identifier first, and goes last.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import base64
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from medbots import errors
 from medbots.checks import polling
 from medbots.checks import rows as rows_module
+from medbots.medplum import batch
 from medbots.medplum import client as client_module
 
 Json = dict[str, Any]
@@ -43,8 +46,96 @@ def _condition(patient: str) -> Json:
     }
 
 
-RECORDS: Mapping[str, Callable[[str], Json]] = {"Condition": _condition}
-"""How to make a record of a type for a patient's reference: the types that can be fired."""
+def _observation(patient: str) -> Json:
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "subject": {"reference": patient},
+        "code": {"text": _LABEL},
+    }
+
+
+def _report(patient: str) -> Json:
+    return _observation(patient) | {"resourceType": "DiagnosticReport"}
+
+
+def _document(patient: str) -> Json:
+    text = base64.b64encode(_LABEL.encode()).decode()
+    return {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "subject": {"reference": patient},
+        "content": [{"attachment": {"contentType": "text/plain", "data": text}}],
+    }
+
+
+def _medication_statement(patient: str) -> Json:
+    return {
+        "resourceType": "MedicationStatement",
+        "status": "unknown",
+        "subject": {"reference": patient},
+        "medicationCodeableConcept": {"text": _LABEL},
+    }
+
+
+def _medication_request(patient: str) -> Json:
+    """Cancelled from the start: nothing is to be decided about it."""
+    return {
+        "resourceType": "MedicationRequest",
+        "status": "cancelled",
+        "intent": "proposal",
+        "subject": {"reference": patient},
+        "medicationCodeableConcept": {"text": _LABEL},
+    }
+
+
+def _encounter(patient: str, status: str = "planned") -> Json:
+    """Planned: nobody is there yet."""
+    return {
+        "resourceType": "Encounter",
+        "status": status,
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "VR"},
+        "subject": {"reference": patient},
+    }
+
+
+def _finished_encounter(patient: str) -> Json:
+    """Finished, and with nothing in it that has a code."""
+    return _encounter(patient, "finished")
+
+
+def _task(patient: str) -> Json:
+    """Cancelled from the start: nothing is to be approved."""
+    return {
+        "resourceType": "Task",
+        "status": "cancelled",
+        "intent": "proposal",
+        "for": {"reference": patient},
+        "code": {
+            "coding": [{"system": "http://medplum.com/ai-command", "code": "ai-approval"}],
+            "text": _LABEL,
+        },
+    }
+
+
+RECORDS: Mapping[str, Callable[[str], Json]] = {
+    "Condition": _condition,
+    "DiagnosticReport": _report,
+    "DocumentReference": _document,
+    "Encounter": _encounter,
+    "Encounter?status=finished": _finished_encounter,
+    "MedicationRequest": _medication_request,
+    "MedicationStatement": _medication_statement,
+    "Observation": _observation,
+    "Task?code=ai-approval": _task,
+}
+"""How to make a record that meets some criteria, for a patient's reference.
+
+Each says that it is synthetic, and asks nothing of a bot but to run: no order, no result.
+"""
+
+TYPES = tuple(dict.fromkeys(criteria.partition("?")[0] for criteria in RECORDS))
+"""The types of such records."""
 
 
 @dataclass(slots=True)
@@ -63,18 +154,28 @@ class Planter:
     """Creates and removes synthetic resources in the client's project."""
 
     def __init__(
-        self, client: client_module.Client, namespace: str, rows: rows_module.Rows | None
+        self,
+        client: client_module.Client,
+        namespace: str,
+        rows: rows_module.Rows | None,
+        kept: Collection[str],
     ) -> None:
         self._client = client
         self._system = f"{namespace}/verify"
         self._rows = rows
-        """None: the bot that is fired keeps no rows."""
+        self._kept = kept
+        """Types of which a bot keeps rows; without rows there are none."""
 
-    async def plant(self, resource_type: str, trace: Trace) -> None:
-        """Create a patient and a record; `trace` knows of each as soon as it stands."""
+    async def plant(self, criteria: str, trace: Trace) -> None:
+        """Create a patient and a record; `trace` knows of each as soon as it stands.
+
+        Args:
+            criteria: one of RECORDS, which the record meets.
+            trace: what is there so far.
+        """
         person = {"resourceType": "Patient", "name": [{"text": _LABEL}]}
         trace.patient = await self._create(person)
-        trace.record = await self._create(RECORDS[resource_type](trace.patient))
+        trace.record = await self._create(RECORDS[criteria](trace.patient))
 
     async def _create(self, resource: Json) -> str:
         tag = {"system": self._system, "code": _TAG}
@@ -83,15 +184,22 @@ class Planter:
         created = await self._client.post(f"fhir/R4/{kind}", resource | {"meta": meta})
         return f"{kind}/{created['id']}"
 
-    async def leftovers(self) -> AsyncIterator[Trace]:
-        """Yield what an interrupted run left behind: records first, the patients after them."""
-        tag = {"_tag": f"{self._system}|{_TAG}"}
-        for kind in RECORDS:
-            async for found in self._client.search(kind, tag | {"_fields": "subject"}):
-                yield Trace(record=f"{kind}/{found['id']}")
-        async for found in self._client.search("Patient", tag | {"_fields": "identifier"}):
-            record = self._noted(found)
-            yield Trace(f"Patient/{found['id']}", record, noted=record is not None)
+    async def leftovers(self) -> list[Trace]:
+        """Return what an interrupted run left behind: records first, the patients after them."""
+        query = f"_tag={quote(f'{self._system}|{_TAG}')}&_count=100&_fields=identifier"
+        kinds = (*TYPES, "Patient")
+        entries = [batch.BatchEntry("GET", f"{kind}?{query}") for kind in kinds]
+        traces = []
+        for result in await self._client.batch(entries):
+            page = result.value() or {}
+            for found in (one["resource"] for one in page.get("entry") or ()):
+                reference = f"{found['resourceType']}/{found['id']}"
+                if found["resourceType"] == "Patient":
+                    record = self._noted(found)
+                    traces.append(Trace(reference, record, noted=record is not None))
+                else:
+                    traces.append(Trace(record=reference))
+        return traces
 
     def _noted(self, patient: Json) -> str | None:
         entries = patient.get("identifier") or ()
@@ -131,9 +239,9 @@ class Planter:
 
     async def _forget(self, record: str, wait: float) -> bool:
         """Remove the rows and the tombstone, which comes a moment after the deletion."""
-        if self._rows is None:
-            return True
         rows = self._rows
+        if rows is None or record.partition("/")[0] not in self._kept:
+            return True
 
         async def cleared() -> bool | None:
             return await rows.clear_tombstone(record) or None

@@ -17,7 +17,7 @@ PASS, WARN, FAIL, SKIP = check.Status.PASS, check.Status.WARN, check.Status.FAIL
 
 async def fire(stand: Stand) -> check.Result:
     """Run the check alone."""
-    return (await stand.look("fire.*"))[NAME]
+    return (await stand.look(NAME))[NAME]
 
 
 def assert_clean(stand: Stand) -> None:
@@ -81,7 +81,7 @@ async def test_a_failing_bot() -> None:
 async def test_a_run_by_another_subscription_proves_nothing() -> None:
     """A run that our subscription did not cause does not count."""
     stand = await Stand.deployed()
-    stand.clinic.bot.subscription = "Subscription/other"
+    stand.clinic.bot.subscriptions = {"Condition": "Subscription/other"}
     result = await fire(stand)
     assert result.status is FAIL
 
@@ -98,7 +98,7 @@ async def test_a_run_for_another_record_proves_nothing() -> None:
             "outcome": "0",
             "entity": [
                 {"what": {"reference": "Condition/real"}},
-                {"what": {"reference": stand.clinic.bot.subscription}},
+                {"what": {"reference": stand.clinic.bot.subscriptions["Condition"]}},
             ],
         }
     )
@@ -286,14 +286,15 @@ async def test_a_missing_database_setting_fails_and_is_named() -> None:
     "subscription",
     [
         specs.subscription(criteria="Condition?code=x"),
-        specs.subscription(criteria="Encounter"),
+        specs.subscription(criteria="Patient"),
         specs.subscription(interaction=model.Interaction.UPDATE),
         specs.subscription(interaction=model.Interaction.DELETE),
         specs.subscription(fhirpath="%current.exists()"),
+        specs.subscription(criteria="Encounter?status=finished", fhirpath="%previous.exists()"),
     ],
 )
 async def test_what_cannot_be_fired_has_no_check(subscription: model.SubscriptionSpec) -> None:
-    """A subscription that a synthetic Condition need not set off has no fire check."""
+    """A subscription that a synthetic record need not set off has no fire check."""
     stand = await Stand.deployed(subscriptions=(subscription, specs.subscription("other")))
     ids = [one.id for one in catalogue.checks_of(stand.target())]
     assert [name for name in ids if name.startswith("fire.")] == ["fire.other"]

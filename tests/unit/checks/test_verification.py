@@ -81,13 +81,13 @@ def test_the_catalogue_needs_nothing_to_be_listed() -> None:
 
 
 async def test_everything_passes_with_few_requests() -> None:
-    """A whole run over a sound project passes, with one login and a handful of requests."""
+    """A whole run passes with one login, one request, and seven for each record that is fired."""
     stand = await Stand.deployed()
     seen = await stand.look(skip=("database.*", "embeddings.*"))
     assert {one.status for one in seen.values()} == {check.Status.PASS, check.Status.SKIP}
     assert seen["database.schema"].reason == "left out by --skip"
     assert stand.logins == 1
-    assert len(stand.clinic.calls) <= 10
+    assert len(stand.clinic.calls) <= 1 + 7 * 2
 
 
 async def test_wait_repeats_until_it_passes() -> None:
