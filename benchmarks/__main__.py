@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import medbots
-from benchmarks import command, delay, deploy, startup
+from benchmarks import bots, command, delay, deploy, startup
 from benchmarks.figures import Figure
 
 TARGET = Path(__file__).parent.parent / "build" / "benchmarks.json"
-_ROW = "{:<40} {:>5} {:>10} {:>10} {:>9}  {}"
+_ROW = "{:<46} {:>5} {:>10} {:>10} {:>9}  {}"
 
 
 def main() -> int:
@@ -37,6 +37,8 @@ def _figures() -> Iterator[Figure]:
         yield from deploy.measure(environ)
     with command.stack() as environ:
         yield from delay.measure(environ)
+    with command.stack() as environ:
+        yield from bots.measure(environ)
 
 
 def _line(figure: Figure) -> str:

@@ -24,7 +24,7 @@ def measure(environ: Mapping[str, str]) -> Iterator[Figure]:
     for verb in (("db", "init"), ("deploy",), ("subscriptions", "sync")):
         command.run(environ, *verb)
     with (
-        _login(environ) as http,
+        login(environ) as http,
         psycopg.connect(environ["MEDBOTS_DATABASE_URL"], autocommit=True) as database,
     ):
         patient = _create(http, {"resourceType": "Patient"})
@@ -61,7 +61,7 @@ def _create(http: httpx.Client, resource: dict[str, object]) -> str:
 
 
 @contextmanager
-def _login(environ: Mapping[str, str]) -> Iterator[httpx.Client]:
+def login(environ: Mapping[str, str]) -> Iterator[httpx.Client]:
     """Give a client that is logged in; its login is not what is measured."""
     verifier = base64.urlsafe_b64encode(b"a verifier for benchmarks, no secret").decode()
     asked = {
