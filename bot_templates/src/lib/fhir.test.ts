@@ -4,7 +4,7 @@ import { TestFhirServer } from '../../test/support/fhir-server.ts';
 import { condition, observation } from '../../test/support/records.ts';
 import { fhirRequest, readCurrent } from './fhir.ts';
 import { ServerSources } from './record-sources.ts';
-import { fieldsHiddenOf, mayReadPatient, readableVersions } from './requester.ts';
+import { fieldsHiddenOf, mayReadPatient, readableVersions, sightOf } from './requester.ts';
 
 const server = new TestFhirServer();
 beforeAll(() => server.start());
@@ -149,5 +149,23 @@ describe('ServerSources', () => {
     expect((await sources.medication(stored.id))?.id).toBe(stored.id);
     server.remove(stored);
     expect(await sources.medication(stored.id)).toBeUndefined();
+  });
+});
+
+describe('sightOf', () => {
+  test.each([
+    ['no policy', undefined, false],
+    ['a rule without criteria', { resource: [{ resourceType: 'Condition' }] }, false],
+    ['a rule with criteria', { resource: [{ resourceType: 'Condition', criteria: 'Condition?subject=x' }] }, true],
+    ['criteria, and a rule without', { resource: [{ resourceType: 'Condition', criteria: 'Condition?a=b' }, { resourceType: '*' }] }, false],
+    ['criteria of another type', { resource: [{ resourceType: 'Condition' }, { resourceType: 'Task', criteria: 'Task?a=b' }] }, false],
+  ])('with %s it tells whether Conditions may be hidden', async (_name, accessPolicy, hidden) => {
+    server.rights.set('bot', { accessPolicy });
+    expect((await sightOf(server.client())).resourcesHidden('Condition')).toBe(hidden);
+  });
+
+  test('everything may be hidden when the server does not tell', async () => {
+    const medplum = { get: () => Promise.reject(new Error('down')) } as unknown as MedplumClient;
+    expect((await sightOf(medplum)).resourcesHidden('Condition')).toBe(true);
   });
 });

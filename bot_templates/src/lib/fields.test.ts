@@ -35,6 +35,7 @@ describe('a field', () => {
 
 test.each([
   ['text', () => of(' a ').text('field', 3), 'a'],
+  ['verbatim text', () => of(' a\r\n\t*b* ').verbatim('field', 12), ' a\r\n\t*b* '],
   ['oneOf', () => of('b').oneOf('field', ['a', 'b']), 'b'],
   ['listOf a single value', () => of('b').listOf('field', ['a', 'b']), ['b']],
   ['listOf with a repetition', () => of(['b', 'a', 'b']).listOf('field', ['a', 'b']), ['a', 'b']],
@@ -54,6 +55,11 @@ test.each([
   ['text that is blank', () => of(' ').text('field', 3)],
   ['text that is too long', () => of('long').text('field', 3)],
   ['text that is a number', () => of(1).text('field', 3)],
+  ['verbatim text that is blank', () => of(' \n').verbatim('field', 3)],
+  ['verbatim text that is too long', () => of('long').verbatim('field', 3)],
+  ['verbatim text with a NUL', () => of('a\u0000b').verbatim('field', 9)],
+  ['verbatim text with half a character', () => of('a\ud83d').verbatim('field', 9)],
+  ['verbatim text that is an object', () => of({}).verbatim('field', 9)],
   ['oneOf of none', () => of('c').oneOf('field', ['a', 'b'])],
   ['oneOf of an object', () => of({}).oneOf('field', ['a', 'b'])],
   ['listOf with a stranger', () => of(['a', 'c']).listOf('field', ['a', 'b'])],

@@ -39,6 +39,27 @@ export class Fields {
     return value.trim();
   }
 
+  /**
+   * A text that is not blank, to the letter. Characters that FHIR allows in no text are refused: they could not be
+   * stored, and dropping them would change what somebody wrote.
+   */
+  verbatim(name: string, longest: number): string | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    if (typeof value !== 'string' || value.trim() === '') {
+      throw this.#invalid(name, 'must be a text that is not blank');
+    }
+    if (value.length > longest) {
+      throw this.#invalid(name, `must have at most ${longest} characters`);
+    }
+    if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/.test(value) || !value.isWellFormed()) {
+      throw this.#invalid(name, 'must hold no control characters and no half characters');
+    }
+    return value;
+  }
+
   oneOf<T extends string | number>(name: string, choices: readonly T[]): T | undefined {
     const value = this.#take(name);
     const choice = choices.find((candidate) => candidate === value);

@@ -62,21 +62,39 @@ export async function mayReadPatient(medplum: MedplumClient, patientId: string):
   }
 }
 
-/**
- * Tells the types of which the client's user sees only some fields: a stored text may quote the others.
- * @returns A test of a resource type. When the server does not tell, it holds for every type.
- */
-export async function fieldsHiddenOf(medplum: MedplumClient): Promise<(resourceType: string) => boolean> {
+/** What the access policy of the client's user keeps from them, by resource type. */
+export interface Sight {
+  /** They see only some fields: a stored text may quote the others. */
+  fieldsHidden(resourceType: string): boolean;
+  /** They see only some resources: an empty search does not mean that there are none. */
+  resourcesHidden(resourceType: string): boolean;
+}
+
+/** @returns What is hidden. When the server does not tell, everything may be. */
+export async function sightOf(medplum: MedplumClient): Promise<Sight> {
   try {
     const me = await fhirRequest(
       'Reading the access policy',
       'UNAUTHORIZED',
       (signal) => medplum.get('auth/me', { signal, cache: 'reload' }) as Promise<{ accessPolicy?: AccessPolicy }>
     );
-    const limited = (me.accessPolicy?.resource ?? []).filter((rule) => (rule.hiddenFields ?? []).length > 0);
-    const types = new Set(limited.map((rule) => rule.resourceType));
-    return (resourceType) => types.has(resourceType) || types.has('*');
+    const rulesOf = (resourceType: string) =>
+      (me.accessPolicy?.resource ?? []).filter((rule) => rule.resourceType === resourceType || rule.resourceType === '*');
+    return {
+      fieldsHidden: (type) => rulesOf(type).some((rule) => (rule.hiddenFields ?? []).length > 0),
+      // One rule without criteria opens all of a type.
+      resourcesHidden: (type) =>
+        rulesOf(type).length > 0 && rulesOf(type).every((rule) => rule.criteria !== undefined || rule.compartment),
+    };
   } catch {
-    return () => true;
+    return { fieldsHidden: () => true, resourcesHidden: () => true };
   }
+}
+
+/**
+ * Tells the types of which the client's user sees only some fields.
+ * @returns A test of a resource type. When the server does not tell, it holds for every type.
+ */
+export async function fieldsHiddenOf(medplum: MedplumClient): Promise<Sight['fieldsHidden']> {
+  return (await sightOf(medplum)).fieldsHidden;
 }

@@ -11,9 +11,9 @@ import type {
   Procedure,
   Resource,
 } from '@medplum/fhirtypes';
-import { BotFailure, type ErrorCode } from '../failure.ts';
-import { fhirRequest } from '../fhir.ts';
+import type { ErrorCode } from '../failure.ts';
 import type { BotRun } from '../run.ts';
+import { type Page, searchAll } from './search-all.ts';
 
 /** What may be asked of a patient's record, and the type of each. */
 interface Parts {
@@ -85,26 +85,18 @@ export async function readChart(
   parts: readonly ChartPart[],
   otherwise: ErrorCode
 ): Promise<Chart> {
-  const batch: Bundle = {
-    resourceType: 'Bundle',
-    type: 'batch',
-    entry: parts.map((part) => {
-      const { type, subject, query } = SEARCHES[part];
-      return { request: { method: 'GET', url: `${type}?${subject}=Patient/${patientId}&${query}&_count=${MOST}` } };
-    }),
-  };
-  const answer = await fhirRequest("Reading the patient's record", otherwise, (signal) =>
-    run.medplum.executeBatch(batch, { signal })
-  );
+  const searches = parts.map((part) => {
+    const { type, subject, query } = SEARCHES[part];
+    return `${type}?${subject}=Patient/${patientId}&${query}&_count=${MOST}`;
+  });
+  const pages = await searchAll(run, "Reading the patient's record", searches, otherwise);
   const chart = emptyChart();
   for (const [index, part] of parts.entries()) {
-    const entry = answer.entry?.[index];
-    if (entry?.resource?.resourceType === 'Bundle') {
-      addPart(chart, part, entry.resource);
-    } else if (entry?.response?.status === '403' || entry?.response?.status === '401') {
+    const page = pages[index] as Page;
+    if (page === 'unreadable') {
       chart.unreadable.push(SEARCHES[part].type);
     } else {
-      throw new BotFailure(otherwise, `Searching ${SEARCHES[part].type} failed: ${entry?.response?.status ?? 'no answer'}`);
+      addPart(chart, part, page);
     }
   }
   return chart;
@@ -143,7 +135,7 @@ function addPart(chart: Chart, part: ChartPart, page: Bundle): void {
 }
 
 /** Whether a resource says something of the patient that holds today. */
-function holds(resource: Resource, part: ChartPart): boolean {
+export function holds(resource: Resource, part: ChartPart): boolean {
   const { status, clinicalStatus, verificationStatus } = resource as {
     status?: string;
     clinicalStatus?: { coding?: { code?: string }[] };

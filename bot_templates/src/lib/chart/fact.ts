@@ -110,6 +110,7 @@ function medicationFact(
     title: name ?? 'Medication without a name',
     text: labelled([
       ['Medication', name],
+      ['Not to be given', request?.doNotPerform ? 'yes, it is ordered not to give it' : undefined],
       ['Status', resource.status],
       ...(request?.dosageInstruction ?? statement?.dosage ?? []).map((dosage) => ['Dosage', dosageText(dosage)] as const),
       ['Reason', listed((resource.reasonCode ?? []).map(conceptText))],

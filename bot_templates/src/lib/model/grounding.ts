@@ -131,7 +131,8 @@ function latinDigit(digit: string): string {
   return String(code - zero);
 }
 
-function canonical(number: string): string {
+/** A number in its one spelling: `08,20` is 8.2, and `1,200` is 1200. */
+export function canonical(number: string): string {
   const grouped = /^\d{1,3}(?:,\d{3})+(?:\.\d+)?$/.test(number) ? number.replaceAll(',', '') : number.replace(',', '.');
   const value = Number(grouped);
   return Number.isFinite(value) ? String(value) : grouped;
@@ -144,7 +145,7 @@ const FRAME = new Set(
 );
 
 /** Words of four letters or more that carry meaning, without their endings; of scripts without spaces, pairs of letters. */
-function contentWords(text: string): Set<string> {
+export function contentWords(text: string): Set<string> {
   const words = text.normalize('NFKC').toLowerCase().match(/[\p{L}\p{M}\p{Nd}]{2,}/gu) ?? [];
   return new Set(
     words

@@ -59,7 +59,7 @@ function measured(part: Observation | ObservationComponent): (readonly [string, 
 }
 
 /** A value of whichever kind. */
-function valueText(part: Observation | ObservationComponent): string | undefined {
+export function valueText(part: Observation | ObservationComponent): string | undefined {
   const sampled = part.valueSampledData;
   return (
     quantityText(part.valueQuantity) ??
