@@ -27,7 +27,7 @@ _GRAM_WEIGHT = 0.7
 _GRAM_LENGTHS = (3, 4, 5)
 _NUMBER_WEIGHT = 0.2
 _FRAME_WEIGHT = 0.1
-_FRAME = frozenset(
+FRAME = frozenset(
     re.findall(
         r"\w+",
         "a an and are as at be but by for from has have he her his in is it its no not of on or"
@@ -98,13 +98,13 @@ def _grams(word: str) -> Iterator[str]:
 
 
 def _weight(word: str) -> float:
-    if word in _FRAME:
+    if word in FRAME:
         return _FRAME_WEIGHT
     return _NUMBER_WEIGHT if word[0].isdigit() else 1.0
 
 
 def _pairs(words: Sequence[str]) -> Iterator[str]:
-    meant = [word for word in words if word not in _FRAME and not word[0].isdigit()]
+    meant = [word for word in words if word not in FRAME and not word[0].isdigit()]
     for one, other in itertools.pairwise(meant):
         yield f"p:{one} {other}"
 
