@@ -9,27 +9,13 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
 import pytest
 
-from medbots import secret
-from medbots.local.model_server import app, faults, hashing
+from medbots.local.model_server import app, faults
+from tests.support import model_client
+from tests.support.model_client import KEY, Asker
 
-KEY = "sk-plant"
 PATIENT_TEXT = "Mrs Plant has diabetes"
-
-
-class Asker:
-    """Asks the server without a socket."""
-
-    def __init__(self, server: app.ModelServer, http: httpx.AsyncClient) -> None:
-        self.server = server
-        self.http = http
-
-    async def embed(self, texts: object, headers: dict[str, str] | None = None, **more: Any) -> Any:
-        """Ask for embeddings; return the response."""
-        body = {"model": "embedding-model", "input": texts, **more}
-        return await self.http.post("/v1/embeddings", json=body, headers=headers)
 
 
 @pytest.fixture
@@ -41,15 +27,8 @@ async def lines() -> list[str]:
 @pytest.fixture
 async def asker(lines: list[str]) -> AsyncIterator[Asker]:
     """A server of 64 components that wants an API key, and a client that has it."""
-    server = app.ModelServer(
-        hashing.embed, hashing.NAME, 64, api_key=secret.Secret(KEY), log=lines.append
-    )
-    transport = httpx.ASGITransport(server.app())
-    headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://models", headers=headers
-    ) as http:
-        yield Asker(server, http)
+    async with model_client.asking(lines) as client:
+        yield client
 
 
 async def test_one_text(asker: Asker) -> None:
@@ -135,16 +114,27 @@ async def test_unknown_model(asker: Asker) -> None:
 
 
 async def test_models(asker: Asker) -> None:
-    """The list names the alias, and that a stand-in is behind it."""
+    """The list names the aliases, and that a stand-in is behind each."""
     answer = await asker.http.get("/v1/models")
-    (entry,) = answer.json()["data"]
-    assert (answer.json()["object"], entry["id"], entry["object"]) == (
-        "list",
-        "embedding-model",
-        "model",
-    )
-    assert "offline-stand-in" in entry["owned_by"]
-    assert (await asker.http.get("/v1/models/embedding-model")).json() == entry
+    entries = answer.json()["data"]
+    assert answer.json()["object"] == "list"
+    assert {entry["id"]: entry["owned_by"] for entry in entries} == {
+        "embedding-model": "medbots: offline-stand-in/feature-hashing-64",
+        "clinical-model": "medbots: offline-stand-in/extractive",
+    }
+    for entry in entries:
+        assert (await asker.http.get(f"/v1/models/{entry['id']}")).json() == entry
+
+
+async def test_one_alias_for_both() -> None:
+    """Where one alias means both models, it is listed once and answers at both endpoints."""
+    async with model_client.asking([], alias="m", chat_alias="m") as asker:
+        (entry,) = (await asker.http.get("/v1/models")).json()["data"]
+        assert entry["id"] == "m"
+        assert "feature-hashing" in entry["owned_by"]
+        assert "extractive" in entry["owned_by"]
+        assert (await asker.embed("a", model="m")).status_code == 200
+        assert (await asker.chat(model="m")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -163,12 +153,16 @@ async def test_a_key_is_wanted(asker: Asker, path: str, headers: dict[str, str])
 async def test_health(asker: Asker) -> None:
     """/health has LiteLLM's shape."""
     body = (await asker.http.get("/health")).json()
-    assert (body["healthy_count"], body["unhealthy_count"]) == (1, 0)
+    assert (body["healthy_count"], body["unhealthy_count"]) == (2, 0)
+    assert {one["model"] for one in body["healthy_endpoints"]} == {
+        "embedding-model",
+        "clinical-model",
+    }
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("POST", "/v1/chat/completions", 404), ("GET", "/", 404), ("GET", "/v1/embeddings", 405)],
+    [("GET", "/v1/chat/completions", 405), ("GET", "/", 404), ("GET", "/v1/embeddings", 405)],
 )
 async def test_what_there_is_not(asker: Asker, method: str, path: str, status: int) -> None:
     """A route that is not there is answered in OpenAI's shape."""
@@ -266,6 +260,12 @@ async def test_a_fault_until_it_is_cleared(asker: Asker) -> None:
         ([{"kind": "slow", "seconds": 3000}], "faults[0].seconds"),
         ([{"kind": "500", "times": -1}], "faults[0].times"),
         ([{"kind": "500", "times": True}], "faults[0].times"),
+        ([{"kind": "500", "task": 3}], "faults[0].task: must be a text"),
+        ([{"kind": "500", "bot": ""}], "faults[0].bot"),
+        ([{"kind": "500", "endpoint": "images"}], "must be one of chat, embeddings"),
+        ([{"kind": "prose", "endpoint": "embeddings"}], "'prose' never happens at embeddings"),
+        ([{"kind": "wrong-dimension", "endpoint": "chat"}], "never happens at chat"),
+        ([{"kind": "no-schema", "jsonObject": 2}], "faults[0].jsonObject"),
     ],
 )
 async def test_bad_faults(asker: Asker, document: Any, said: str) -> None:

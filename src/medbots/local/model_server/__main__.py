@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from medbots import errors, secret
-from medbots.local.model_server import app, faults, hashing
+from medbots.local.model_server import app, catalogue, fault_documents, faults, hashing
 
 HOST = "127.0.0.1"
 _BACKLOG = 512
@@ -40,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="medbots.local.model_server", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--dimension", type=int, default=768)
-    parser.add_argument("--alias", default="embedding-model")
+    parser.add_argument("--alias", default="embedding-model", help="the model of the embeddings")
+    parser.add_argument("--chat-alias", default="clinical-model", help="the model of the chat")
     parser.add_argument("--embeddings", choices=("hashing", "minilm"), default="hashing")
     parser.add_argument("--scenario", type=Path, help="JSON file of faults")
     return parser
@@ -51,15 +52,9 @@ def _server(options: argparse.Namespace) -> app.ModelServer:
         raise errors.UsageError("--dimension must be a number from 2 to 16000")
     key = os.environ.get("LLM_API_KEY")
     embed, engine = _engine(options)
-    return app.ModelServer(
-        embed,
-        engine,
-        options.dimension,
-        options.alias,
-        secret.Secret(key) if key else None,
-        faults.Faults(_scenario(options.scenario)),
-        log=_log,
-    )
+    models = catalogue.Catalogue(engine, options.dimension, options.alias, options.chat_alias)
+    waiting = faults.Faults(_scenario(options.scenario))
+    return app.ModelServer(embed, models, secret.Secret(key) if key else None, waiting, log=_log)
 
 
 def _engine(options: argparse.Namespace) -> tuple[Callable[[str, int], Sequence[float]], str]:
@@ -74,7 +69,7 @@ def _scenario(file: Path | None) -> list[faults.Fault]:
     if file is None:
         return []
     try:
-        return faults.parse(json.loads(file.read_text(encoding="utf-8")))
+        return fault_documents.parse(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise errors.UsageError(f"{file}: {error}") from error
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medbots.local.model_server import hashing
+from medbots.local.model_server import body, hashing
 
 MAX_INPUTS = 2048
 """OpenAI's limit on the texts of one request."""
@@ -28,24 +27,17 @@ class Order:
     """Vectors as base64 of little-endian 32-bit floats instead of JSON numbers."""
 
 
-def order(body: bytes, dimension: int) -> Order:
+def order(raw: bytes, dimension: int) -> Order:
     """Return what the request asks for; `dimension` holds where it names none.
 
     Raises:
-        ValueError: it asks for something that cannot be.
+        body.RequestError: it asks for something that cannot be.
     """
-    try:
-        document = json.loads(body)
-    except ValueError:
-        raise ValueError("We could not parse the JSON body of your request.") from None
-    if not isinstance(document, dict):
-        raise ValueError("The body must be a JSON object.")  # noqa: TRY004
-    model = document.get("model")
-    if not isinstance(model, str) or not model:
-        raise ValueError("you must provide a model parameter")
+    document = body.read(raw)
+    model = body.model(document)
     encoding = document.get("encoding_format", "float")
     if encoding not in ("float", "base64"):
-        raise ValueError("'encoding_format' must be 'float' or 'base64'")
+        raise body.RequestError("'encoding_format' must be 'float' or 'base64'", "encoding_format")
     return Order(
         model,
         _texts(document.get("input")),
@@ -77,20 +69,26 @@ def _encoded(vector: Sequence[float], order: Order) -> list[float] | str:
 def _texts(given: Any) -> tuple[str, ...]:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not texts:
-        raise ValueError("'input' must be a string or a list of strings that is not empty")
+        raise _bad_input("'input' must be a string or a list of strings that is not empty")
     if len(texts) > MAX_INPUTS:
-        raise ValueError(f"'input' must hold no more than {MAX_INPUTS} texts")
+        raise _bad_input(f"'input' must hold no more than {MAX_INPUTS} texts")
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ValueError(f"'input[{index}]' must be a string; token lists are not taken here")  # noqa: TRY004
+            raise _bad_input(f"'input[{index}]' must be a string; token lists are not taken here")
         if not text:
-            raise ValueError(f"'input[{index}]' must not be empty")
+            raise _bad_input(f"'input[{index}]' must not be empty")
     return tuple(texts)
+
+
+def _bad_input(said: str) -> body.RequestError:
+    return body.RequestError(said, "input")
 
 
 def _dimension(given: Any, configured: int) -> int:
     if given is None:
         return configured
     if isinstance(given, bool) or not isinstance(given, int) or not 2 <= given <= configured:  # noqa: PLR2004
-        raise ValueError(f"'dimensions' must be a number from 2 to {configured}")
+        raise body.RequestError(
+            f"'dimensions' must be a number from 2 to {configured}", "dimensions"
+        )
     return given

@@ -1,21 +1,27 @@
-"""Faults on demand: what a model router does on a bad day, said beforehand.
+"""Faults on demand: what a model router and a model do on a bad day, said beforehand.
 
 A fault comes by the request header `X-Medbots-Fault: 429; times=2`, by the control endpoint, or
 from a scenario file; the last two hold a JSON list such as
 `[{"kind": "429", "times": 1, "retryAfter": 1}, {"kind": "slow", "seconds": 3}]`.
-They are used up in their order, each `times` times (0: until cleared).
+They are used up in their order, each `times` times (0: until cleared). A fault waits for a call
+that it is meant for and lets the others pass.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 HEADER = "X-Medbots-Fault"
-MAX_SECONDS = 300.0
+
+
+class Endpoint(enum.StrEnum):
+    """Which calls a fault is meant for."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
 
 
 class Kind(enum.StrEnum):
@@ -30,7 +36,49 @@ class Kind(enum.StrEnum):
     INVALID_BODY = "invalid-body"
     """200 with a page of HTML, as a proxy in front of a dead router sends it."""
     EMPTY = "empty"
-    """200 with no vector in it."""
+    """200 with no vector and no choice in it."""
+    INVALID_JSON = "invalid-json"
+    """The answer ends in the middle, and nobody says so."""
+    CUT = "cut"
+    """The same, with the finish reason `length`."""
+    PROSE = "prose"
+    """The right JSON in a code fence, with friendly words around it."""
+    THINK = "think"
+    """A thought with a wrong draft in it before the right JSON."""
+    UNKNOWN_CITATIONS = "unknown-citations"
+    """A source is cited that there is not, and no other."""
+    INVENTED_NUMBERS = "invented-numbers"
+    """Every number is one that stands in no source."""
+    INVENTED_CODES = "invented-codes"
+    """Codes that have the right form and stand in no source."""
+    OTHER_PATIENT = "other-patient"
+    """The answer speaks of the patient `patientId`."""
+    OBEY = "obey"
+    """The answer is what instructions hidden in the sources order."""
+    EXTRA_FIELDS = "extra-fields"
+    """Fields that nobody asked for, an approval among them."""
+    NO_SCHEMA = "no-schema"
+    """400 on `json_schema`, as older routers answer; with `jsonObject` 0 on `json_object` too."""
+    REFUSAL = "refusal"
+    """No content, but OpenAI's `refusal`."""
+
+
+_EITHER = frozenset({Kind.SLOW, Kind.TOO_MANY, Kind.SERVER_ERROR, Kind.INVALID_BODY, Kind.EMPTY})
+_JSON_OBJECT = "json_object"
+_JSON_SCHEMA = "json_schema"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, as far as a fault may be meant for it."""
+
+    endpoint: Endpoint
+    task: str | None = None
+    """Of the header X-Clinic-Task."""
+    bot: str | None = None
+    """Of the header X-Bot-Name."""
+    form: str | None = None
+    """Type of the `response_format` of a chat call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +92,13 @@ class Fault:
     dimension: int = 1536
     retry_after: float | None = None
     """Sent as `Retry-After` with a 429; None: the header is left out."""
+    json_object: bool = True
+    """Whether `json_object` is still taken where `json_schema` is not."""
+    patient_id: str = "00000000-0000-4000-8000-0123456789ab"
+    task: str | None = None
+    """The only task it is meant for; None: any. So are `bot` and `endpoint`."""
+    bot: str | None = None
+    endpoint: Endpoint | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the fault as the control endpoint takes it."""
@@ -53,14 +108,33 @@ class Fault:
             "seconds": self.seconds,
             "dimension": self.dimension,
             "retryAfter": self.retry_after,
+            "jsonObject": int(self.json_object),
+            "patientId": self.patient_id,
+            "task": self.task,
+            "bot": self.bot,
+            "endpoint": self.endpoint and self.endpoint.value,
         }
+
+    def is_meant_for(self, call: Call) -> bool:
+        """Return whether it hits a call."""
+        if self.kind is Kind.NO_SCHEMA and not self._refuses(call.form):
+            return False
+        return (
+            only_of(self.kind) in (None, call.endpoint)
+            and self.endpoint in (None, call.endpoint)
+            and self.task in (None, call.task)
+            and self.bot in (None, call.bot)
+        )
+
+    def _refuses(self, form: str | None) -> bool:
+        return form == _JSON_SCHEMA or (form == _JSON_OBJECT and not self.json_object)
 
 
 class Faults:
     """The faults that are still to come."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._queue: deque[Fault] = deque(faults)
+        self._queue: list[Fault] = list(faults)
 
     def add(self, faults: Iterable[Fault]) -> None:
         """Queue more faults."""
@@ -74,82 +148,20 @@ class Faults:
         """Return the faults that are still to come, each with the times that are left."""
         return list(self._queue)
 
-    def take(self) -> Fault | None:
-        """Return the fault of the next request, and use it up."""
-        if not self._queue:
-            return None
-        fault = self._queue[0]
-        if fault.times == 1:
-            self._queue.popleft()
-        elif fault.times > 1:
-            self._queue[0] = replace(fault, times=fault.times - 1)
-        return fault
-
-
-def parse(document: Any) -> list[Fault]:
-    """Return the faults of a JSON list.
-
-    Raises:
-        ValueError: it is no such list; the message says where.
-    """
-    if not isinstance(document, list):
-        raise ValueError("faults: must be a list")  # noqa: TRY004
-    return [_fault(entry, f"faults[{index}]") for index, entry in enumerate(document)]
-
-
-def from_header(value: str) -> Fault:
-    """Return the fault that the header names.
-
-    Raises:
-        ValueError: the header cannot be read.
-    """
-    kind, *pairs = (part.strip() for part in value.split(";"))
-    entry: dict[str, Any] = {"kind": kind}
-    for pair in pairs:
-        name, _, number = pair.partition("=")
-        try:
-            entry[name.strip()] = float(number)
-        except ValueError:
-            raise ValueError(f"{HEADER}: {name.strip() or pair!r} must be a number") from None
-    return _fault(entry, HEADER)
-
-
-_LIMITS = {
-    "times": (0, 1_000_000),
-    "seconds": (0, MAX_SECONDS),
-    "dimension": (1, 16_000),
-    "retryAfter": (0, MAX_SECONDS),
-}
-
-
-def _fault(entry: Any, where: str) -> Fault:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"{where}: must be an object")  # noqa: TRY004
-    kinds = [kind.value for kind in Kind]
-    if entry.get("kind") not in kinds:
-        raise ValueError(f"{where}.kind: must be one of {', '.join(kinds)}")
-    unknown = sorted(set(entry) - {"kind", *_LIMITS})
-    if unknown:
-        raise ValueError(f"{where}: unknown {unknown[0]!r}")
-    numbers = {name: _number(entry, name, where) for name in _LIMITS}
-    return Fault(
-        Kind(entry["kind"]),
-        times=int(_or(numbers["times"], 1)),
-        seconds=_or(numbers["seconds"], 1.0),
-        dimension=int(_or(numbers["dimension"], 1536)),
-        retry_after=numbers["retryAfter"],
-    )
-
-
-def _number(entry: Mapping[str, Any], name: str, where: str) -> float | None:
-    value = entry.get(name)
-    if value is None:
+    def take(self, call: Call) -> Fault | None:
+        """Return the first fault that is meant for a call, and use it up; the others wait."""
+        for index, fault in enumerate(self._queue):
+            if fault.is_meant_for(call):
+                if fault.times == 1:
+                    del self._queue[index]
+                elif fault.times > 1:
+                    self._queue[index] = replace(fault, times=fault.times - 1)
+                return fault
         return None
-    low, high = _LIMITS[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"{where}.{name}: must be a number from {low:g} to {high:g}")
-    return float(value)
 
 
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
+def only_of(kind: Kind) -> Endpoint | None:
+    """Return the only endpoint where a fault of this kind can be; None: either."""
+    if kind in _EITHER:
+        return None
+    return Endpoint.EMBEDDINGS if kind is Kind.WRONG_DIMENSION else Endpoint.CHAT
