@@ -81,7 +81,9 @@ def _start(opts: options.Options, stack: Supervisor, story: Story) -> str:
 
     the_manifest = wiring.manifest(opts)
     wish = supervisor.Wish(
-        dimension=the_manifest.models.dimension, alias=the_manifest.models.embedding_alias
+        dimension=the_manifest.models.dimension,
+        alias=the_manifest.models.embedding_alias,
+        chat_alias=the_manifest.models.clinical_alias,
     )
     profile = stack.up(wish, tell)
     wiring.sessions().profiles.write(PROFILE, profile)

@@ -154,6 +154,7 @@ def _wish(opts: options.Options, ports: dict[str, int | None], embeddings: str |
         embeddings,
         settings.embedding_dim,
         settings.embedding_model,
+        settings.clinical_model,
     )
 
 

@@ -113,6 +113,7 @@ def _models(layout: Layout, content: stackfile.Stackfile, port: int) -> program.
         "--port": str(port),
         "--dimension": str(models.dimension),
         "--alias": models.alias,
+        "--chat-alias": models.chat_alias,
         "--embeddings": models.embeddings,
     }
     # -P: a module of the folder where medbots was called must not take the place of ours.

@@ -40,6 +40,7 @@ class Models:
     """`hashing` or `minilm`."""
     dimension: int = 768
     alias: str = "embedding-model"
+    chat_alias: str = "clinical-model"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -50,6 +50,7 @@ class Wish:
     embeddings: str | None = None
     dimension: int | None = None
     alias: str | None = None
+    chat_alias: str | None = None
     timeout: float = 90.0
     """Seconds for all services together to become healthy."""
 
@@ -142,6 +143,7 @@ class Supervisor:
             wish.embeddings or known.models.embeddings,
             wish.dimension or known.models.dimension,
             wish.alias or known.models.alias,
+            wish.chat_alias or known.models.chat_alias,
         )
         ours = self._ports_in_use(known)
         chosen = allotment.ports_for(

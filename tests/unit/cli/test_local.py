@@ -100,7 +100,7 @@ def test_up(fake: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "medplum   still starting, 5 s",
         "profile 'local' reaches it: medbots --profile local deploy",
     ]
-    assert fake.wishes == [Wish({"medplum": 9103}, None, 768, "embedding-model")]
+    assert fake.wishes == [Wish({"medplum": 9103}, None, 768, "embedding-model", "clinical-model")]
     written = sessions.Sessions(tmp_path).profile("local")
     assert {name: written[name] for name in PROFILE} == PROFILE
 
@@ -116,11 +116,12 @@ def test_up_for_machines(fake: Stack, capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_models_answer_as_the_environment_says(
     fake: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """EMBEDDING_DIM and EMBEDDING_MODEL reach the model server."""
+    """EMBEDDING_DIM, EMBEDDING_MODEL and CLINICAL_MODEL reach the model server."""
     monkeypatch.setenv("EMBEDDING_DIM", "384")
     monkeypatch.setenv("EMBEDDING_MODEL", "small")
+    monkeypatch.setenv("CLINICAL_MODEL", "wise")
     assert boundary.run(["local", "up", "--embeddings", "minilm"]) == 0
-    assert fake.wishes == [Wish({}, "minilm", 384, "small")]
+    assert fake.wishes == [Wish({}, "minilm", 384, "small", "wise")]
 
 
 @pytest.mark.parametrize(

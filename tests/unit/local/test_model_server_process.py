@@ -48,14 +48,14 @@ def _serving(
 
 def test_ready_key_and_end() -> None:
     """It says where it is, wants the key of its environment, and ends at SIGTERM."""
-    with _serving("--dimension", "32", key="sk-plant") as (ready, process):
+    with _serving("--dimension", "32", "--chat-alias", "wise", key="sk-plant") as (ready, process):
         assert ready["ready"] is True
         assert ready["pid"] == process.pid
         assert ready["baseUrl"] == f"http://127.0.0.1:{ready['port']}"
         assert httpx.get(f"{ready['baseUrl']}/v1/models").status_code == 401
         headers = {"Authorization": "Bearer sk-plant"}
         models = httpx.get(f"{ready['baseUrl']}/v1/models", headers=headers)
-        assert models.json()["data"][0]["id"] == "embedding-model"
+        assert [one["id"] for one in models.json()["data"]] == ["embedding-model", "wise"]
         process.terminate()
         _, log = process.communicate(timeout=10)
     assert process.returncode == -signal.SIGTERM

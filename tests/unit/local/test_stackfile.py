@@ -16,11 +16,23 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     path = tmp_path / "stack" / "stack.json"
     content = stackfile.Stackfile(
         ports={"medplum": stackfile.Port(8103, given=True)},
-        models=stackfile.Models("minilm", 384, "small"),
+        models=stackfile.Models("minilm", 384, "small", "wise"),
     )
     stackfile.save(path, content)
     assert stackfile.load(path) == content
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stack_that_had_no_chat(tmp_path: Path) -> None:
+    """A file from before the chat model is read, and the usual alias taken."""
+    path = tmp_path / "stack.json"
+    stackfile.save(path, stackfile.Stackfile())
+    document = json.loads(path.read_text())
+    del document["models"]["chat_alias"]
+    path.write_text(json.dumps(document))
+    known = stackfile.load(path)
+    assert known is not None
+    assert known.models.chat_alias == "clinical-model"
 
 
 def test_nothing_remembered(tmp_path: Path) -> None:
