@@ -1,5 +1,9 @@
+import { addressesModel } from './injection.ts';
 import type { JsonSchema } from './json-schema.ts';
+import { sharesNumber, unsupportedNumbers } from './numbers.ts';
 import type { Source, Sources } from './sources.ts';
+
+export { canonical, unsupportedNumbers } from './numbers.ts';
 
 /** A sentence as the model gives it. */
 export interface CitedSentence {
@@ -47,24 +51,25 @@ export interface Grounding {
 }
 
 /**
- * Keeps the sentences that cite a source and say no number, code or id which their cited sources do not have.
+ * Keeps the sentences that cite a source and say no number, date, code or id which their cited sources do not have.
  *
- * Unknown citations are dropped, and with the last one the sentence. A sentence that shares no word with its sources,
- * or that holds a link or markup, goes too.
+ * Unknown citations are dropped, and with the last one the sentence. A sentence that shares no word and no number with
+ * its sources goes too, and so does one that speaks to a model, or that holds a link or markup.
  */
 export function ground(sentences: readonly CitedSentence[], sources: Sources): Grounding {
   const kept: GroundedSentence[] = [];
   const warnings = new Set<string>();
   for (const { text: given, citations } of sentences) {
-    const text = given.replace(CITATION_MARKS, '');
-    const cited = [...new Set(citations.map(citationId))].map((id) => sources.find(id));
+    const { text, marks } = withoutMarks(given);
+    const ids = new Set([...citations, ...marks].flatMap(citationIds));
+    const cited = [...ids].map((id) => sources.find(id));
     if (cited.includes(undefined)) {
       warnings.add('UNKNOWN_CITATION');
     }
     const known = cited.filter((source) => source !== undefined);
     const dropped = reasonToDrop(text, known);
     if (dropped === undefined) {
-      kept.push({ text: text.trim(), sources: known });
+      kept.push({ text, sources: known });
     } else {
       warnings.add(dropped);
     }
@@ -72,70 +77,45 @@ export function ground(sentences: readonly CitedSentence[], sources: Sources): G
   return { kept, warnings: [...warnings] };
 }
 
-/** Citations that a model wrote into its sentence as well: `[S1, S2]`. */
-const CITATION_MARKS = /\s*[[(]\s*S\d+(?:\s*,\s*S\d+)*\s*[\])]/gi;
+/** Citations that a model wrote into its sentence: `[S1, S2]`, `(see S1)`, `【S1】`. */
+const CITATION_MARK =
+  / ?[[(【（] ?(?:sources?|refs?|citations?|see|cf\.?)?:? ?S\d{1,4}(?: [0-9a-f]{6,32})?(?: ?(?:,|;|&|\/|and|to|-|–)? ?S\d{1,4}){0,30} ?[\])】）]/gi;
 
-/** `[S1]` and `s1` mean S1. */
-function citationId(citation: string): string {
-  return citation.replace(/[[\]\s]/g, '').toUpperCase();
+function withoutMarks(sentence: string): { text: string; marks: string[] } {
+  const marks = sentence.match(CITATION_MARK) ?? [];
+  return { text: sentence.replace(CITATION_MARK, '').trim(), marks };
 }
+
+/** `S1`, `[S1]` and `s1` mean S1; `S1, S2` means both; anything else is no id of a source. */
+function citationIds(citation: string): string[] {
+  const ids = citation.toUpperCase().match(/(?<![A-Z\d])S\d{1,4}(?![A-Z\d])/g);
+  return ids ?? [citation];
+}
+
+/** Links and markup, by which an answer could carry data out or hide words. */
+const UNSAFE =
+  /\b(?:https?|ftp|file|mailto|javascript|vbscript):|\bdata:[a-z]{1,20}\/|\bwww\.|<[a-z!/]|!\[|\]\(|\b[a-z0-9-]{2,63}\.(?:com|net|org|io|ru|cn|xyz|info)\b/i;
 
 /** Why a sentence may not be shown with these sources. */
 export function reasonToDrop(text: string, cited: readonly Source[]): Dropped | undefined {
   if (text.trim() === '' || cited.length === 0) {
     return 'UNCITED_SENTENCE';
   }
-  if (/https?:|www\.|<[a-z!/]|!\[|\]\(|\bdata:|javascript:/i.test(text)) {
+  if (UNSAFE.test(text) || addressesModel(text)) {
     return 'UNSAFE_TEXT';
   }
-  const said = cited.map((source) => `${source.title}\n${source.date ?? ''}\n${source.text}`).join('\n');
+  const said = textOf(cited);
   if (unsupportedNumbers(text, said).length > 0) {
     return 'UNSUPPORTED_NUMBER';
   }
   const words = contentWords(said);
-  return [...contentWords(text)].some((word) => words.has(word)) ? undefined : 'UNSUPPORTED_STATEMENT';
+  const shares = [...contentWords(text)].some((word) => words.has(word)) || sharesNumber(text, said);
+  return shares ? undefined : 'UNSUPPORTED_STATEMENT';
 }
 
-/** The numbers, codes and ids of a text that another text does not have. */
-export function unsupportedNumbers(text: string, said: string): string[] {
-  const known = new Set(numbersOf(said));
-  return numbersOf(text).filter((number) => !known.has(number));
-}
-
-const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
-/** `E11.9`, `Z99.999`, `J45`: letters that begin a code are part of it. */
-const CODE = /(?<![A-Za-z0-9])[A-Za-z]{1,2}\d{2,}[A-Za-z0-9]*(?:\.[A-Za-z0-9]+)?/g;
-/** A number; the digit in `HbA1c` or `B1` belongs to a word. */
-const NUMBER = /(?<![A-Za-z0-9])(?<!\d[.,])(?:\.\d+|\d+(?:[.,]\d+)*)/g;
-
-/** Each number in one spelling, digits of every script alike; `08.20` is 8.2, and `1,200` is 1200. */
-function numbersOf(text: string): string[] {
-  const plain = text.normalize('NFKC').replace(/\p{Nd}/gu, (digit) => latinDigit(digit));
-  const ids = [...plain.matchAll(UUID)].map(([id]) => id.toLowerCase());
-  const withoutIds = plain.replace(UUID, ' ');
-  const codes = [...withoutIds.matchAll(CODE)].map(([code]) => code.toUpperCase());
-  const numbers = [...withoutIds.replace(CODE, ' ').matchAll(NUMBER)].map(([number]) => canonical(number));
-  return [...ids, ...codes, ...numbers];
-}
-
-function latinDigit(digit: string): string {
-  const code = digit.codePointAt(0) as number;
-  if (code <= 0x39) {
-    return digit;
-  }
-  // Decimal digits of a script stand in runs of ten, the zero first.
-  let zero = code;
-  while (/\p{Nd}/u.test(String.fromCodePoint(zero - 1)) && code - zero < 9) {
-    zero--;
-  }
-  return String(code - zero);
-}
-
-/** A number in its one spelling: `08,20` is 8.2, and `1,200` is 1200. */
-export function canonical(number: string): string {
-  const grouped = /^\d{1,3}(?:,\d{3})+(?:\.\d+)?$/.test(number) ? number.replaceAll(',', '') : number.replace(',', '.');
-  const value = Number(grouped);
-  return Number.isFinite(value) ? String(value) : grouped;
+/** All that some sources say. */
+export function textOf(cited: readonly Source[]): string {
+  return cited.map((source) => `${source.title}\n${source.date ?? ''}\n${source.text}`).join('\n');
 }
 
 const FRAME = new Set(
@@ -144,12 +124,26 @@ const FRAME = new Set(
   )
 );
 
-/** Words of four letters or more that carry meaning, without their endings; of scripts without spaces, pairs of letters. */
+/** Spellings of one word. */
+const SPELLINGS: Record<string, string> = { hba1c: 'a1c', hgba1c: 'a1c' };
+/** Scripts that put no space between words. */
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u;
+
+/**
+ * Words of three letters or more that carry meaning, without their endings; of scripts without spaces, pairs of letters.
+ * A number is no word.
+ */
 export function contentWords(text: string): Set<string> {
   const words = text.normalize('NFKC').toLowerCase().match(/[\p{L}\p{M}\p{Nd}]{2,}/gu) ?? [];
   return new Set(
     words
-      .filter((word) => !FRAME.has(word) && (word.length >= 3 || /[^\u0000-\u024f]/.test(word)))
-      .map((word) => word.slice(0, 6))
+      .filter((word) => /\p{L}/u.test(word) && !FRAME.has(word))
+      .filter((word) => word.length >= 3 || /[^\u0000-\u024f]/.test(word))
+      .flatMap((word) => (UNSPACED.test(word) ? pairs(word) : [(SPELLINGS[word] ?? word).slice(0, 6)]))
   );
+}
+
+function pairs(word: string): string[] {
+  const letters = [...word];
+  return letters.slice(1).map((letter, index) => `${letters[index]}${letter}`);
 }
