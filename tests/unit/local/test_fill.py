@@ -125,6 +125,7 @@ STRING = {"type": "string"}
         ("text", {"type": "string", "description": "Quote the record verbatim."}, "Value: 8.2 %"),
         ("text", {"type": "string", "maxLength": 8}, "Value:"),
         ("text", {"type": "string", "minLength": 30}, "Value: 8.2 % Nothing more is documented."),
+        ("text", {"type": "string", "minLength": 12, "maxLength": 12}, "Value: 8.2 %"),
         ("source", STRING, "S1"),
         ("sourceId", {"type": "string", "pattern": r"^S\d+$"}, "S1"),
         ("cite", {"type": "string", "pattern": r"^S\d+$"}, "S1"),
@@ -158,6 +159,14 @@ def test_a_property(name: str, wanted: dict[str, Any], expected: Any) -> None:
     made = _answer(prompts.an_object(**{name: wanted}), "Hemoglobin A1c?", [source])
     expected = [{"quote": "Value: 8.2 %"}] if name == "sources" else expected
     assert made == {name: expected}
+
+
+@pytest.mark.parametrize("length", [2, 3, 4, 5])
+def test_lengths_count_as_javascript_counts(length: int) -> None:
+    """A character of two UTF-16 units counts twice where a text must not be longer."""
+    wanted = prompts.an_object(text={"type": "string", "minLength": 2, "maxLength": length})
+    made = _answer(wanted, "Write.", [("Note", "a\U0001f600b\U0001f600")])
+    assert json_schema.faults(made, wanted) == []
 
 
 def test_what_may_be_missing_is_left_out() -> None:

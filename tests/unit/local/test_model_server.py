@@ -66,6 +66,14 @@ async def test_base64_holds_the_same_numbers(asker: Asker) -> None:
     assert struct.unpack("<64f", packed) == pytest.approx(floats, abs=1e-6)
 
 
+async def test_half_a_character(asker: Asker) -> None:
+    """Half of a surrogate pair, as a text cut in the middle ends, is embedded as any other sign."""
+    body = json.dumps({"model": "embedding-model", "input": "fever \ud83d"})
+    answer = await asker.http.post("/v1/embeddings", content=body)
+    assert answer.status_code == 200
+    assert len(answer.json()["data"]) == 1
+
+
 async def test_fewer_dimensions(asker: Asker) -> None:
     """`dimensions` shortens the vectors, which keep the length 1."""
     vector = (await asker.embed("fever", dimensions=16)).json()["data"][0]["embedding"]

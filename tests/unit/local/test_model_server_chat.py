@@ -128,10 +128,12 @@ async def test_what_is_taken(asker: Asker) -> None:
     ]
     more = {"temperature": 0.1, "top_p": 1, "n": 1, "stream": False, "seed": 7, "user": "u"}
     nothing = {"tools": [], "tool_choice": "none", "stop": None}
-    body = {"model": "clinical-model", "messages": messages, "response_format": {"type": "text"}}
+    wanted = prompts.an_object(kind={"enum": ["half \ud83d"]})
+    body = {"model": "clinical-model", "messages": messages, "response_format": _schema(wanted)}
     raw = json.dumps(body | more | nothing)
     answer = await asker.http.post("/v1/chat/completions", content=raw)
     assert answer.status_code == 200
+    assert answer.json()["choices"][0]["message"]["content"] == '{"kind": "half ?"}'
 
 
 @pytest.mark.parametrize(

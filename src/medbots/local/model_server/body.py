@@ -23,6 +23,8 @@ def read(body: bytes) -> dict[str, Any]:
     """
     try:
         document = json.loads(body)
+        # Half of a surrogate pair is no character, and cannot be sent back.
+        document = json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         raise RequestError("We could not parse the JSON body of your request.") from None
     if not isinstance(document, dict):

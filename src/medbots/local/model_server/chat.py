@@ -198,8 +198,7 @@ def _message(given: Any, where: str) -> Message:
 
 def _text(content: Any, where: str) -> str:
     if isinstance(content, str):
-        # Half of a surrogate pair is no character, and cannot be sent back.
-        return content.encode("utf-8", "replace").decode()
+        return content
     if not isinstance(content, list) or not content:
         raise body.RequestError(f"'{where}' must be a string or a list of text parts", where)
     parts = []

@@ -27,7 +27,7 @@ def string(wanted: schema.Schema, place: Place, found: evidence.Evidence, manner
     is_text = role is roles.Role.TEXT and pattern.kind(wanted) is pattern.Kind.PROSE
     for text in _from_sources(role, wanted, place, found, manner):
         fitted = _padded(_shortened(text, wanted), wanted) if is_text else _shortened(text, wanted)
-        if fitted and schema.conforms(fitted, wanted):
+        if fitted and schema.conforms(fitted, wanted) and _units(fitted) <= _most(wanted):
             return Filled(fitted, grounded=True)
     for text in _without_sources(wanted, found):
         fitted = _padded(_shortened(text, wanted), wanted)
@@ -152,13 +152,8 @@ def _without_sources(wanted: schema.Schema, found: evidence.Evidence) -> Iterato
 
 
 def _shortened(text: str, wanted: schema.Schema) -> str:
-    """Return a text within `maxLength`, cut between words.
-
-    A character outside the basic plane counts twice, as JavaScript counts it.
-    """
-    most = wanted.get("maxLength", math.inf)
-    lengths = itertools.accumulate(1 + (ord(sign) > 0xFFFF) for sign in text)  # noqa: PLR2004
-    kept = sum(length <= most for length in lengths)
+    """Return a text within `maxLength`, cut between words."""
+    kept = sum(length <= _most(wanted) for length in itertools.accumulate(map(_units, text)))
     if kept == len(text):
         return text
     head = text[:kept]
@@ -173,7 +168,16 @@ def _padded(text: str, wanted: schema.Schema) -> str:
         return text
     while len(text) < least:
         text = f"{text} {_PAD}".lstrip()
-    return text if len(text) <= wanted.get("maxLength", math.inf) else text[:least]
+    return text if _units(text) <= _most(wanted) else text[:least]
+
+
+def _units(text: str) -> int:
+    """Return the length as JavaScript counts it, which is never less than the characters."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _most(wanted: schema.Schema) -> float:
+    return float(wanted.get("maxLength", math.inf))
 
 
 def _share(words: set[str], there: set[str]) -> float:
