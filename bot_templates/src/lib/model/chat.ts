@@ -46,6 +46,9 @@ Use only what the sources say. After each sentence name the ids of the sources t
 If the sources do not say something, it is not documented, and you say nothing about it.
 Answer with one JSON object that conforms to the schema, and nothing else.`;
 
+/** What is clinical is not invented. */
+const GREATEST_TEMPERATURE = 0.3;
+
 const RESPONSE_FORMATS = ['json_schema', 'json_object', undefined] as const;
 type ResponseFormat = (typeof RESPONSE_FORMATS)[number];
 
@@ -139,7 +142,7 @@ class Call {
           this.#limitMs
         );
       } catch (error) {
-        const refused = error instanceof BotFailure && error.details?.status === 400;
+        const refused = error instanceof BotFailure && [400, 422].includes(Number(error.details?.status));
         const next = RESPONSE_FORMATS[RESPONSE_FORMATS.indexOf(this.#format) + 1];
         if (!refused || this.#format === undefined) {
           throw error;
@@ -157,7 +160,7 @@ class Call {
         this.#format === 'json_schema'
           ? messages
           : [...messages, { role: 'user', content: `The schema of the answer: ${JSON.stringify(schema)}` }],
-      temperature: this.#question.temperature ?? 0.1,
+      temperature: Math.min(this.#question.temperature ?? 0.1, GREATEST_TEMPERATURE),
       max_tokens: this.#question.maxTokens ?? 1_500,
       ...(this.#format === 'json_schema'
         ? { response_format: { type: 'json_schema', json_schema: { name, schema, strict: true } } }
@@ -180,7 +183,7 @@ class Call {
     const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
     const message = isObject(choice) ? choice.message : undefined;
     const content = isObject(message) ? message.content : undefined;
-    return typeof content === 'string' ? content : '';
+    return contentText(content);
   }
 
   #record(type: 'llm_request' | 'llm_response', outcome: '0' | '8') {
@@ -199,6 +202,13 @@ class Call {
       },
     };
   }
+}
+
+/** A text, or the texts of a list of parts, which some routers answer. */
+function contentText(content: unknown): string {
+  const parts: unknown[] = Array.isArray(content) ? content : [content];
+  const texts = parts.map((part) => (isObject(part) ? part.text : part));
+  return texts.filter((text) => typeof text === 'string').join('');
 }
 
 function count(value: unknown): number {

@@ -1,5 +1,7 @@
 /** What models think aloud before they answer; an unclosed thought takes the rest with it. */
-const THOUGHT = /<(think|thinking|reasoning)>[\s\S]*?(?:<\/\1>|$)/gi;
+const THOUGHT = /<(think|thinking|reasoning|reflection)>[\s\S]*?(?:<\/\1>|$)/gi;
+/** Some routers cut off where a thought begins: what precedes its end is no answer. */
+const END_OF_THOUGHT = /<\/(?:think|thinking|reasoning|reflection)>/gi;
 
 /** Longest answer that is looked at; anything beyond is no answer to the bots' schemas. */
 const GREATEST_LENGTH = 200_000;
@@ -9,15 +11,22 @@ const GREATEST_LENGTH = 200_000;
  * first. Thoughts are removed before.
  */
 export function jsonValues(answer: string): unknown[] {
-  const text = answer.slice(0, GREATEST_LENGTH).replace(THOUGHT, '').trim();
+  const text = withoutThoughts(answer.slice(0, GREATEST_LENGTH)).trim();
   const whole = parse(text);
-  if (whole !== undefined) {
+  if (isObject(whole)) {
     return [whole];
   }
-  return balancedObjects(text)
-    .sort((one, other) => other.length - one.length)
-    .map(parse)
-    .filter((value) => value !== undefined);
+  // JSON within JSON: the answer as a text, or as the only item of a list.
+  const inner = typeof whole === 'string' ? whole : text;
+  const found = balancedObjects(inner).sort((one, other) => other.length - one.length);
+  return [...found.map(parse), whole].filter((value) => value !== undefined);
+}
+
+function withoutThoughts(text: string): string {
+  const spoken = text.replace(THOUGHT, '');
+  const ends = [...spoken.matchAll(END_OF_THOUGHT)];
+  const last = ends.at(-1);
+  return last === undefined ? spoken : spoken.slice(last.index + last[0].length);
 }
 
 function parse(text: string): unknown {
@@ -28,19 +37,26 @@ function parse(text: string): unknown {
   }
 }
 
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** Places where an object is looked for: each may cost a pass over the text, and a spin blocks the server. */
 const MOST_STARTS = 50;
 
-/** The outermost `{…}` of a text, braces within JSON strings not counted. */
+/** The outermost `{…}` of a text that are JSON, braces within JSON strings not counted. */
 function balancedObjects(text: string): string[] {
   const found: string[] = [];
   let start = text.indexOf('{');
   for (let looked = 0; start >= 0 && looked < MOST_STARTS; looked++) {
     const end = closingBrace(text, start);
-    if (end !== undefined) {
-      found.push(text.slice(start, end + 1));
+    const object = end === undefined ? undefined : text.slice(start, end + 1);
+    const sound = object !== undefined && parse(object) !== undefined;
+    if (sound) {
+      found.push(object);
     }
-    start = text.indexOf('{', (end ?? start) + 1);
+    // Within braces that are no JSON there may be some that are.
+    start = text.indexOf('{', (sound ? (end as number) : start) + 1);
   }
   return found;
 }
