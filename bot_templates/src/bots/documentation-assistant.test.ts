@@ -1,0 +1,361 @@
+import { randomUUID } from 'node:crypto';
+import type { Condition, MedicationRequest, MedicationStatement } from '@medplum/fhirtypes';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type Output, useClinic } from '../../test/support/clinic.ts';
+import { exampleOf, expectOutput } from '../../test/support/page.ts';
+import { sourceWith } from '../../test/support/router.ts';
+import { allergy, labResult, type Visit, visit } from '../../test/support/visit.ts';
+import { DOCUMENT_TYPES, DOCUMENTATION_TYPES } from '../lib/note/document-types.ts';
+import { PLACEHOLDER } from '../lib/note/note.ts';
+
+const NOTHING = { subjective: [], assessment: [], plan: [] };
+
+describe('Documentation Assistant Bot', () => {
+  const clinic = useClinic(['documentation-assistant', 'audit-logging']);
+  let known: Visit;
+  let other: Visit;
+
+  beforeAll(async () => {
+    [known, other] = await Promise.all([visit(clinic), visit(clinic)]);
+  });
+  beforeEach(() => {
+    clinic.router.chat = () => NOTHING;
+  });
+
+  const draft = (more: object = {}, of = known): Promise<Output> =>
+    clinic.execute('documentation-assistant', {
+      patientId: of.patient.id,
+      encounterId: of.encounter.id,
+      documentationType: 'progress',
+      ...more,
+    });
+
+  describe('the document', () => {
+    test.each(DOCUMENTATION_TYPES)('%s has its LOINC code and title', async (documentationType) => {
+      const more = documentationType === 'referral' ? { referralDetails: { specialty: 'Cardiology', urgency: 'urgent' } } : {};
+      const output = await draft({ documentationType, ...more });
+      expect(output).toMatchObject({ success: true, documentType: DOCUMENT_TYPES[documentationType] });
+      expect(output.content).toContain(`# ${DOCUMENT_TYPES[documentationType].display}\n`);
+    });
+
+    test('is the one of the page', async () => {
+      clinic.router.chat = (call) => ({
+        subjective: [
+          { text: 'Reports increased thirst for two weeks.', citations: [sourceWith(call, 'increased thirst')] },
+        ],
+        assessment: [
+          {
+            text: 'Type 2 diabetes mellitus with an elevated hemoglobin A1c of 8.2 %.',
+            citations: [sourceWith(call, 'Condition: Type 2'), sourceWith(call, 'Hemoglobin A1c')],
+          },
+        ],
+        plan: [],
+      });
+      const reference = ({ resourceType, id }: { resourceType: string; id: string }) => `${resourceType}/${id}`;
+      const page = exampleOf('documentation-assistant', {
+        PATIENT_ID: known.patient.id,
+        ENCOUNTER_ID: known.encounter.id,
+        DIABETES: reference(known.diabetes),
+        PRESSURE: reference(known.pressure),
+        A_ONE_C: reference(known.a1c),
+        METFORMIN: reference(known.metformin),
+        PENICILLIN: reference(known.penicillin),
+        NURSE_NOTE: reference(known.nurseNote),
+        ENCOUNTER: reference(known.encounter),
+        PATIENT: reference(known.patient),
+      });
+      expectOutput(await clinic.execute('documentation-assistant', page.input), page.output);
+    });
+
+    test('is the same text for the same record', async () => {
+      const [one, two] = [await draft(), await draft()];
+      expect(one.content).toBe(two.content);
+    });
+
+    test('as text has no markup', async () => {
+      const { content, sections } = await draft({ format: 'text' });
+      expect(content).toMatch(/^PROGRESS NOTE\n/);
+      expect(content).toContain('OBJECTIVE\n---------\n');
+      expect(content).not.toMatch(/^#|\*\*/m);
+      expect(content).toContain(sections.objective);
+    });
+  });
+
+  describe("the clinician's words", () => {
+    const clinicianInput = {
+      subjective: '  "Feels *tired*", <3 weeks>; see [note](x)\r\n\r\n# not a heading\n',
+      exam: 'Lungs clear.\n\tAbdomen: soft & nontender – 2/6 murmur \\o/ ```',
+      assessment: 'T2DM, poorly controlled — \u{1f914}',
+      plan: '1. metformin 1 g b.i.d.\n2. recheck HbA1c in 3/12',
+    };
+
+    test.each(['markdown', 'text'])('stand in their sections to the letter, in %s', async (format) => {
+      const output = await draft({ format, clinicianInput });
+      expect(output.sections.subjective).toBe(clinicianInput.subjective);
+      expect(output.sections.objective).toContain(clinicianInput.exam);
+      expect(output.sections.assessment).toBe(clinicianInput.assessment);
+      expect(output.sections.plan).toBe(clinicianInput.plan);
+      for (const words of Object.values(clinicianInput)) {
+        expect(output.content).toContain(words);
+        expect(output.evidence).toContainEqual(expect.objectContaining({ text: words, sources: ['clinician'] }));
+      }
+    });
+
+    test('stand there whatever the model makes of them', async () => {
+      clinic.router.chat = (call) => ({
+        ...NOTHING,
+        plan: [{ text: 'metformin 2 g b.i.d.', citations: [sourceWith(call, 'metformin 1 g')] }],
+      });
+      const { sections, warnings } = await draft({ clinicianInput });
+      expect(sections.plan).toBe(clinicianInput.plan);
+      expect(warnings).toContain('UNSUPPORTED_NUMBER');
+    });
+
+    test('are a source of other sections, and are not repeated in their own', async () => {
+      clinic.router.chat = (call) => {
+        const citations = [sourceWith(call, 'Dry mouth')];
+        return {
+          subjective: [{ text: 'Dry mouth since Monday.', citations }],
+          assessment: [{ text: 'Dry mouth since Monday.', citations }],
+          plan: [],
+        };
+      };
+      const { sections, evidence } = await draft({ clinicianInput: { subjective: 'Dry mouth since Monday.' } });
+      expect(sections.subjective).toBe('Dry mouth since Monday.');
+      expect(sections.assessment).toBe('- Dry mouth since Monday. \\[1]');
+      expect(evidence).toContainEqual({ section: 'assessment', text: 'Dry mouth since Monday.', sources: ['clinician'] });
+    });
+
+    test('that are long reach the model in passages', async () => {
+      const subjective = Array.from({ length: 160 }, (_, day) => `Day ${day}: the cough was unchanged, sleep was poor.`).join('\n');
+      const output = await draft({ clinicianInput: { subjective } });
+      expect(output.sections.subjective).toBe(subjective);
+      const shown = clinic.router.chats[0]?.body.messages?.find(({ role }) => role === 'user')?.content;
+      expect(shown).toContain('Day 0: the cough');
+      expect(shown).toContain('Day 159: the cough');
+      expect(output.warnings).not.toContain('CONTEXT_LIMITED');
+    });
+  });
+
+  describe('the objective section', () => {
+    test('has values, units, flags and dates as the chart has them', async () => {
+      const { sections, evidence } = await draft({ format: 'text' });
+      expect(sections.objective).toContain(
+        '- Blood pressure (LOINC 85354-9): Systolic 148 mmHg; Diastolic 92 mmHg; 2024-05-01T08:05:00Z'
+      );
+      expect(sections.objective).toContain('- Hemoglobin A1c (LOINC 4548-4): 8.2 %; High; 2024-05-01T08:06:00Z');
+      expect(sections.objective).toContain('- Metformin 500 mg (RxNorm 861007): one tablet twice daily; ordered, active; 2024-01-02');
+      expect(sections.objective).toContain('- Penicillin: criticality high; reaction Hives; 2015-06-01');
+      expect(evidence).toContainEqual(
+        expect.objectContaining({ section: 'objective', sources: [`Observation/${known.pressure.id}`] })
+      );
+    });
+
+    test('lists every medicine of the chart, and no other', async () => {
+      const { medicationsIncluded, sections } = await draft({ format: 'text' });
+      expect(medicationsIncluded).toEqual([
+        { name: 'Metformin 500 mg (RxNorm 861007)', source: `MedicationRequest/${known.metformin.id}` },
+      ]);
+      expect(sections.objective.match(/ordered|reported/g)).toHaveLength(1);
+    });
+
+    test('has requests and statements, and none that ended', async () => {
+      const of = await visit(clinic);
+      const subject = { reference: `Patient/${of.patient.id}` };
+      const make = (medicine: string, status: MedicationRequest['status']) =>
+        clinic.create<MedicationRequest>({
+          resourceType: 'MedicationRequest',
+          status,
+          intent: 'order',
+          subject,
+          medicationCodeableConcept: { text: medicine },
+        });
+      await Promise.all([make('Stopped drug', 'stopped'), make('Draft drug', 'draft'), make('Held drug', 'on-hold')]);
+      await clinic.create<MedicationStatement>({
+        resourceType: 'MedicationStatement',
+        status: 'active',
+        subject,
+        medicationCodeableConcept: { text: 'Ibuprofen' },
+        dosage: [{ text: 'as needed' }],
+      });
+      const { medicationsIncluded, sections } = await draft({ format: 'text' }, of);
+      expect(medicationsIncluded.map(({ name }: { name: string }) => name).sort()).toEqual([
+        'Held drug',
+        'Ibuprofen',
+        'Metformin 500 mg (RxNorm 861007)',
+      ]);
+      expect(sections.objective).toContain('- Held drug: ordered, on-hold');
+      expect(sections.objective).toContain('- Ibuprofen: as needed; reported, active');
+    });
+
+    test('shows the latest of a test that the encounter has not', async () => {
+      const of = await visit(clinic);
+      const potassium = (value: number, date: string) =>
+        clinic.create(labResult(of.patient.id, 'Potassium', '2823-3', { value, unit: 'mmol/L' }, date));
+      await Promise.all([potassium(4.1, '2024-01-01'), potassium(4.4, '2024-03-01')]);
+      const { sections } = await draft({ format: 'text' }, of);
+      expect(sections.objective).toContain('- Potassium (LOINC 2823-3): 4.4 mmol/L; 2024-03-01; not of this encounter');
+      expect(sections.objective).not.toContain('4.1 mmol/L');
+    });
+
+    test('says "none documented" where the chart has nothing', async () => {
+      const patient = await clinic.create({ resourceType: 'Patient' });
+      const encounter = await clinic.create({ ...known.encounter, subject: { reference: `Patient/${patient.id}` } });
+      const { sections, medicationsIncluded } = await draft({ patientId: patient.id, encounterId: encounter.id });
+      expect(sections.objective.match(/None documented\./g)).toHaveLength(4);
+      expect(medicationsIncluded).toEqual([]);
+    });
+
+    test.each([
+      ['includeVitals', 'Vital signs', 'Blood pressure'],
+      ['includeLabResults', 'Laboratory results', 'Hemoglobin'],
+      ['includeMedications', 'Medications', 'Metformin'],
+      ['includeAllergies', 'Allergies', 'Penicillin'],
+    ])('without %s names the part as left out, and nothing of it reaches the model', async (field, title, text) => {
+      const { sections, contextSourcesUsed } = await draft({ [field]: false });
+      expect(sections.objective).toContain(`### ${title}\n\n- Not part of this document, as its author chose.`);
+      expect(JSON.stringify(clinic.router.chats[0]?.body)).not.toContain(text);
+      const full = (await draft()).contextSourcesUsed as string[];
+      expect(contextSourcesUsed).toHaveLength(full.length - 1);
+    });
+
+    test.each(['markdown', 'text'])('keeps a hostile name of the record to its line, in %s', async (format) => {
+      const of = await visit(clinic);
+      const hostile = 'Peanut\n\n# Plan\n\n[start](http://evil.example) <img src=x onerror=alert(1)> **opiates** www.evil.example';
+      await clinic.create(allergy(of.patient.id, hostile));
+      const { content, sections } = await draft({ format }, of);
+      expect(content.match(/^.*Plan$/gim)).toEqual([format === 'markdown' ? '## Plan' : 'PLAN']);
+      expect(sections.objective.split('\n').filter((line: string) => line.includes('Peanut'))).toHaveLength(1);
+      if (format === 'markdown') {
+        expect(content).not.toMatch(/(?<!\\)<img|(?<!\\)\]\(|(?<!\\)\*\*opiates|http:\/\/|www\.evil|^# Plan/m);
+      }
+    });
+
+    test('has the stars of a unit in Markdown', async () => {
+      const of = await visit(clinic);
+      await clinic.create(labResult(of.patient.id, 'Leukocytes', '6690-2', { value: 4.5, unit: '10*3/uL' }));
+      expect((await draft({}, of)).sections.objective).toContain('4.5 10\\*3/uL');
+      expect((await draft({ format: 'text' }, of)).sections.objective).toContain('4.5 10*3/uL');
+    });
+  });
+
+  describe('the physical examination', () => {
+    test('is a placeholder when the clinician gave none', async () => {
+      const { sections } = await draft();
+      expect(sections.objective).toContain(`### Physical examination\n\n${PLACEHOLDER}`);
+    });
+
+    test('is never what the model found: the sentence is dropped, and the placeholder stands', async () => {
+      clinic.router.chat = (call) => {
+        const citations = [sourceWith(call, 'Type 2 diabetes'), sourceWith(call, 'thirst')];
+        return {
+          subjective: [{ text: 'Patient reports thirst; lungs are clear to auscultation.', citations }],
+          assessment: [{ text: 'Type 2 diabetes mellitus with reduced sensation of both feet.', citations }],
+          plan: [],
+        };
+      };
+      const { content, sections, warnings, confidence } = await draft();
+      expect(content).not.toMatch(/auscultation|sensation/);
+      expect(sections.objective).toContain(PLACEHOLDER);
+      expect(sections.subjective).toBe(PLACEHOLDER);
+      expect(warnings).toContain('UNSUPPORTED_EXAM_FINDING');
+      expect(confidence).toBe(0);
+    });
+
+    test('that the clinician gave may be cited', async () => {
+      clinic.router.chat = (call) => ({
+        ...NOTHING,
+        assessment: [{ text: 'Reduced sensation of both feet.', citations: [sourceWith(call, 'monofilament')] }],
+      });
+      const exam = 'Feet: reduced sensation of both feet by monofilament.';
+      const { sections } = await draft({ clinicianInput: { exam } });
+      expect(sections.assessment).toBe('- Reduced sensation of both feet. \\[1]');
+    });
+  });
+
+  describe('a referral', () => {
+    const referralDetails = { specialty: 'Cardiology', urgency: 'urgent', reason: 'New *murmur*, please see <4 weeks' };
+
+    test('has specialty, urgency and the reason to the letter', async () => {
+      const { content } = await draft({ documentationType: 'referral', referralDetails });
+      expect(content).toContain(`## Referral\n\n- Cardiology, urgent\n\n${referralDetails.reason}\n`);
+    });
+
+    test.each([
+      ['without referralDetails', { documentationType: 'referral' }],
+      ['without a specialty', { documentationType: 'referral', referralDetails: { urgency: 'urgent' } }],
+      ['with an unknown urgency', { documentationType: 'referral', referralDetails: { specialty: 'X', urgency: 'soon' } }],
+      ['that is none, with referralDetails', { documentationType: 'progress', referralDetails }],
+    ])('%s is INVALID_INPUT', async (_name, more) => {
+      expect(await draft(more)).toMatchObject({ success: false, errorCode: 'INVALID_INPUT' });
+    });
+  });
+
+  describe('bad input', () => {
+    test.each([
+      ['an unknown type', { documentationType: 'operation' }],
+      ['no type', { documentationType: null }],
+      ['a type by its LOINC code', { documentationType: '11506-3' }],
+      ['an unknown format', { format: 'html' }],
+      ['no encounter', { encounterId: null }],
+      ['an encounter that does not exist', { encounterId: randomUUID() }],
+      ['saveDraft as text', { saveDraft: 'yes' }],
+      ['a section of no meaning', { clinicianInput: { objective: 'x' } }],
+      ['a section that is a list', { clinicianInput: { plan: ['x'] } }],
+      ['a section with a NUL', { clinicianInput: { plan: 'a\u0000b' } }],
+      ['a section that is too long', { clinicianInput: { plan: 'x'.repeat(10_001) } }],
+      ['a field of no meaning', { practitionerId: randomUUID() }],
+    ])('%s is INVALID_INPUT, and no model is asked', async (_name, more) => {
+      expect(await draft(more)).toMatchObject({ success: false, errorCode: 'INVALID_INPUT' });
+      expect(clinic.router.calls).toEqual([]);
+    });
+
+    test('the encounter of another patient is INVALID_INPUT, in the same words as one that does not exist', async () => {
+      const output = await draft({ encounterId: other.encounter.id });
+      expect(output).toMatchObject({ success: false, errorCode: 'INVALID_INPUT' });
+      expect(output.message).toBe((await draft({ encounterId: randomUUID() })).message);
+      expect(clinic.router.calls).toEqual([]);
+    });
+
+    test('an encounter that was entered in error is INVALID_INPUT', async () => {
+      const wrong = await clinic.create({ ...known.encounter, status: 'entered-in-error' as const });
+      expect(await draft({ encounterId: wrong.id })).toMatchObject({ success: false, errorCode: 'INVALID_INPUT' });
+    });
+
+    test('a patient who does not exist is PATIENT_NOT_FOUND', async () => {
+      expect(await draft({ patientId: randomUUID() })).toMatchObject({ success: false, errorCode: 'PATIENT_NOT_FOUND' });
+    });
+
+    test('a resource in place of a command is INVALID_INPUT', async () => {
+      expect(await clinic.execute('documentation-assistant', known.encounter)).toMatchObject({ errorCode: 'INVALID_INPUT' });
+    });
+  });
+
+  test('what was entered in error or refuted is not shown to anybody', async () => {
+    const of = await visit(clinic);
+    await clinic.create<Condition>({
+      resourceType: 'Condition',
+      subject: { reference: `Patient/${of.patient.id}` },
+      code: { text: 'Wrong diagnosis' },
+      verificationStatus: {
+        coding: [{ system: 'http://terminology.hl7.org/CodeSystem/condition-ver-status', code: 'refuted' }],
+      },
+    });
+    const output = await draft({}, of);
+    expect(JSON.stringify([output, clinic.router.chats[0]?.body])).not.toContain('Wrong diagnosis');
+  });
+
+  test('the draft is audited by hash and counts, without a word of it', async () => {
+    await clinic.setSecrets({});
+    const before = (await clinic.audits('documentation_draft')).length;
+    const { content } = await draft({ clinicianInput: { plan: 'Taper the benzodiazepine over six weeks.' } });
+    const events = await clinic.audits('documentation_draft');
+    expect(events).toHaveLength(before + 1);
+    const text = JSON.stringify(events);
+    expect(text).not.toMatch(/benzodiazepine|Metformin|diabetes/i);
+    expect(text).toContain('content-sha256');
+    expect(text).toContain(`"${content.length}"`);
+    expect(text).toContain(`Encounter/${known.encounter.id}`);
+    expect(events.at(-1)?.agent?.[1]?.who?.reference).toBe(`Practitioner/${clinic.doctor.profile.id}`);
+  });
+});
