@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { AuditEvent } from '@medplum/fhirtypes';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { useClinic } from '../../test/support/clinic.ts';
+import { exampleOf, expectOutput } from '../../test/support/page.ts';
 import { AUDIT_TYPES } from '../lib/audit.ts';
 
 const NOTE = 'Patient reports suicidal thoughts since Tuesday.';
@@ -29,6 +32,18 @@ describe('Audit Logging Bot', () => {
     const event = await one(`subtype=urn:medbots/ai-audit-event|${eventType}&patient=Patient/${patientId}`);
     expect(event.type).toMatchObject({ system: 'http://terminology.hl7.org/CodeSystem/audit-event-type', code: 'rest' });
     expect(event.subtype?.[0]).toMatchObject({ code: 'operation' });
+  });
+
+  test('the example of the page holds, and its types are those that there are', async () => {
+    const page = exampleOf('audit-logging', { PATIENT_ID: patientId });
+    expectOutput(await clinic.execute('audit-logging', page.input), page.output);
+    const event = await one(`patient=Patient/${patientId}&subtype=urn:medbots/ai-audit-event|llm_response`);
+    expect(JSON.stringify(event)).not.toContain('childhood');
+    expect(details(event)).toMatchObject({ model: 'clinical-model', sources: '3', confidence: '0.7' });
+    const text = readFileSync(fileURLToPath(new URL('../../../docs/bots/audit-logging.md', import.meta.url)), 'utf8');
+    for (const type of AUDIT_TYPES) {
+      expect(text).toContain(`\`${type}\``);
+    }
   });
 
   test('the agents are the model and whoever called; whom the caller names is a claim', async () => {

@@ -3,6 +3,7 @@ import type { Condition, Resource } from '@medplum/fhirtypes';
 import { describe, expect, test } from 'vitest';
 import { WITHOUT_DATABASE } from '../../test/support/database.ts';
 import { executeEvent, OTHER_PROJECT, PROJECT, subscriptionEvent } from '../../test/support/events.ts';
+import { exampleOf, expectOutput } from '../../test/support/page.ts';
 import { condition, note, PATIENT } from '../../test/support/records.ts';
 import { status } from '../../test/support/router.ts';
 import { useSurroundings } from '../../test/support/surroundings.ts';
@@ -14,6 +15,12 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
   const deliver = (resource: Resource) => handler(around.server.client(), subscriptionEvent(resource, around.values));
   const execute = (input: unknown) => handler(around.server.client(), executeEvent(input, around.values));
   const texts = async () => (await around.database.rows()).map((row) => row.content_text);
+
+  test('the example of the page holds', async () => {
+    const { id } = around.server.put(condition('Asthma'));
+    const page = exampleOf('embedding', { CONDITION_ID: id });
+    expectOutput(await execute(page.input), page.output);
+  });
 
   describe('a new record', () => {
     test('becomes one row with everything that the table wants to know', async () => {

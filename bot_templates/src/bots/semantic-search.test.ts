@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { WITHOUT_DATABASE } from '../../test/support/database.ts';
 import { executeEvent } from '../../test/support/events.ts';
+import { exampleOf, expectOutput } from '../../test/support/page.ts';
 import { condition, note, observation, PATIENT } from '../../test/support/records.ts';
 import { silence, status } from '../../test/support/router.ts';
 import { OTHER_PATIENT, useSearching } from '../../test/support/searching.ts';
@@ -23,6 +24,13 @@ describe.skipIf(WITHOUT_DATABASE)('Semantic Search Bot (needs MEDBOTS_TEST_DATAB
       matchedText: expect.stringContaining('Asthma with wheeze') as unknown,
     });
     expect(output.results[0]?.similarity).toBeCloseTo(0.6, 2);
+  });
+
+  test('the example of the page holds', async () => {
+    const asthma = await put(condition('Asthma with wheeze'));
+    await put(condition('Fracture of the left wrist'));
+    const page = exampleOf('semantic-search', { PATIENT_ID: PATIENT, CONDITION_ID: asthma.id });
+    expectOutput(await search(page.input), page.output);
   });
 
   test('asks the router as a search, with the query prefix of the model', async () => {
