@@ -21,6 +21,8 @@ from medbots.bundler import process, shape, sourcemap, tools
 
 SIZE_LIMIT = 400_000
 """Bytes of code. Every run reads and compiles all of it."""
+DATA_LIMIT = 1_200_000
+"""Bytes of code and data. A long text, such as a packed table, is read and hardly compiled."""
 DEPLOY_LIMIT = 1_000_000
 """Bytes of JSON that the server's `$deploy` takes; medbots itself uploads a Binary."""
 
@@ -37,7 +39,8 @@ RULES = {
     "pool": "A connection pool a run leaks connections; use one `Client`.",
     "process": "`process` is the server's own, and later releases have none.",
     "require": "`require` of a module that the server lacks; a warning where the name is computed.",
-    "size": f"More than {SIZE_LIMIT:,} bytes of code, which every run compiles.",
+    "size": f"More than {SIZE_LIMIT:,} bytes of code, which every run compiles, or more than "
+    f"{DATA_LIMIT:,} with the data in long texts.",
     "syntax": "The server cannot read it, for instance TypeScript in a `.js` file.",
     "time-limit": "An awaited call that can wait for ever: `fetch` without `signal`, `pg` without "
     "`query_timeout` and `connectionTimeoutMillis`, `axios` without `timeout` or `signal`, "
@@ -51,6 +54,8 @@ _LOAD_MILLISECONDS = 5_000
 _SCRIPTS = Path(__file__).with_name("javascript")
 _NEEDED_BY_NODE = ("SYSTEMROOT",)
 """All of the environment that a bundle's code gets to see while it is loaded: Windows needs it."""
+_DATA = re.compile(rb'"[^"\\\r\n]{256,}"')
+"""A text that is data: too long for code, and without escapes."""
 _ALLOW = re.compile(r"//\s*medbots-allow\s+([\w-]+):\s*\S")
 
 
@@ -106,7 +111,7 @@ def lint(bundle: model.Bundle, environ: Mapping[str, str]) -> list[Finding]:
 def linter() -> str:
     """Return a digest of everything here that shapes a judgement by Node."""
     parts = [(_SCRIPTS / name).read_bytes() for name in sorted(_script_names())]
-    parts.append(repr((shape.GLOBALS, shape.MODULES, shape.CURES, SIZE_LIMIT)).encode())
+    parts.append(repr((shape.GLOBALS, shape.MODULES, shape.CURES, SIZE_LIMIT, DATA_LIMIT)).encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -143,9 +148,13 @@ def _finding(bundle: model.Bundle, rule: str, message: str, **more: Any) -> Find
 
 
 def _size(bundle: model.Bundle) -> Iterator[Finding]:
-    size = len(bundle.code)
-    if size > SIZE_LIMIT:
-        said = f"{size:,} bytes; the limit is {SIZE_LIMIT:,}: every run compiles all of it"
+    whole = len(bundle.code)
+    code = whole - sum(len(data[0]) for data in _DATA.finditer(bundle.code))
+    if code > SIZE_LIMIT:
+        said = f"{code:,} bytes of code; the limit is {SIZE_LIMIT:,}: every run compiles all of it"
+        yield _finding(bundle, "size", said)
+    elif whole > DATA_LIMIT:
+        said = f"{whole:,} bytes with its data; the limit is {DATA_LIMIT:,}: every run reads them"
         yield _finding(bundle, "size", said)
     if len(json.dumps({"code": bundle.code.decode("utf-8", "replace")})) > DEPLOY_LIMIT:
         said = "too large for the server's own $deploy, so nobody can mend it there"

@@ -217,6 +217,18 @@ def test_size_is_limited() -> None:
     ]
 
 
+def test_data_in_long_texts_has_a_limit_of_its_own() -> None:
+    """A packed table does not count as code; short texts do."""
+    bot = OK % "return 1;"
+    table = f'var table = ["{"A" * 999}"];\n' * 1_000
+    within = f'var more = "{"A" * (linting.DATA_LIMIT - len(bot) - len(table) - 15)}";\n'
+    assert len(table + within + bot) == linting.DATA_LIMIT
+    assert [one.rule for one in found(table + within + bot)] == ["deploy-size"]
+    assert [one.rule for one in found(f"{table}{within}{bot}\n")] == ["size", "deploy-size"]
+    short = f'var text = ["{"A" * 199}"];\n' * 2_000
+    assert [one.rule for one in found(short + bot)] == ["size"]
+
+
 @pytest.mark.parametrize(
     ("comment", "left"),
     [
