@@ -17,6 +17,8 @@ class MedbotsError(Exception):
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         self.message = message or (self.__doc__ or "").strip().splitlines()[0]
         self.hint = hint
+        self.said = ""
+        """What a server said, as far as the message repeats it: a bot's words may be among it."""
         self.reported = False
         """Whether the command has printed it already, inside its own result."""
         super().__init__(self.message)
@@ -129,6 +131,12 @@ class ConflictError(ServerError):
     """The resource was changed by somebody else in the meantime."""
 
     code = "conflict"
+
+
+class BotFailedError(MedbotsError):
+    """The bot could not do it."""
+
+    code = "bot-failed"
 
 
 class StateError(MedbotsError):

@@ -8,10 +8,13 @@ import typer
 
 import medbots
 from medbots.cli import (
+    audit,
+    bot,
     bundle,
     db,
     demo,
     deploy,
+    embeddings,
     local,
     login,
     options,
@@ -28,7 +31,7 @@ class _Root(options.Group):
 
     order = (
         *("login", "logout", "whoami", "profile", "project", "validate", "bundle", "plan"),
-        *("deploy", "db", "subscriptions", "verify", "local", "demo"),
+        *("deploy", "db", "subscriptions", "verify", "bot", "embeddings", "audit", "local", "demo"),
     )
 
 
@@ -79,6 +82,9 @@ for module in (
     db,
     local,
     verify,
+    bot,
+    embeddings,
+    audit,
     demo,
 ):
     module.register(app)

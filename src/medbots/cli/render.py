@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,20 @@ def json(document: Any) -> None:
     """Print one JSON document on stdout, in ASCII: no encoding of a pipe can spoil it."""
     sys.stdout.write(json_module.dumps(document) + "\n")
     sys.stdout.flush()
+
+
+def pretty(document: Any) -> None:
+    """Print one JSON document on stdout as a person reads it."""
+    line(visible(json_module.dumps(document, indent=2, ensure_ascii=False)))
+
+
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys instead of showing it, but for tabs and line ends."""
+
+
+def visible(text: str) -> str:
+    """Return a text of somebody else's as one that a terminal shows and does not obey."""
+    return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def line(text: str = "") -> None:

@@ -62,7 +62,12 @@ def error(status: int, document: Any, request: str) -> errors.MedbotsError:
     said = text(document)
     if said.lower() in _BARE:
         said = ""
-    message = f"{request}: {said or _WORDS.get(status, 'refused')} (HTTP {status})"
+    found = _error(status, f"{request}: {said or _WORDS.get(status, 'refused')} (HTTP {status})")
+    found.said = said
+    return found
+
+
+def _error(status: int, message: str) -> errors.MedbotsError:
     match status:
         case 401:
             return errors.NotLoggedInError(message, hint="medbots login")

@@ -1,0 +1,108 @@
+"""`embeddings search`: search by meaning, by the bot that keeps to the asker's rights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from medbots.cli import options
+
+BOT = "semantic-search"
+
+noun = typer.Typer(
+    cls=options.Group,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="The vectors of the clinical records.",
+)
+
+Query = Annotated[str, typer.Argument(metavar="QUERY", help="What is sought, in words.")]
+Patient = Annotated[
+    str | None, typer.Option("--patient", metavar="ID", help="Only in this patient's record.")
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="TYPE,…", help="Only such resources; several, or repeated."),
+]
+ContentType = Annotated[
+    str | None, typer.Option("--content-type", metavar="NAME", help="Only such content.")
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="Only from this day on.")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="DATE", help="Only up to this day.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, max=50, help="At most so many.")
+]
+MinSimilarity = Annotated[
+    float | None,
+    typer.Option("--min-similarity", metavar="0..1", min=0, max=1, help="Only what is as near."),
+]
+NoSnippets = Annotated[bool, typer.Option("--no-snippets", help="No text of the records.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the noun to the tree."""
+    app.add_typer(noun, name="embeddings")
+
+
+@noun.callback()
+def _noun() -> None:
+    """Keep the noun a group."""
+
+
+@noun.command("search", cls=options.Command)
+def search(
+    ctx: typer.Context,
+    query: Query,
+    patient: Patient = None,
+    types: Types = None,
+    content_type: ContentType = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    min_similarity: MinSimilarity = None,
+    no_snippets: NoSnippets = False,
+) -> None:
+    """Find records by meaning, as the logged-in user: only what that user may read.
+
+    The Semantic Search Bot does it, and audits it. JSON is the bot's own answer.
+    """
+    from medbots.cli import answers, render_search
+
+    opts = options.of(ctx)
+    question = _question(query, patient, types, content_type, since, until, limit, min_similarity)
+    if no_snippets:
+        question["includeSnippets"] = False
+    answer = answers.of(opts, BOT, question)
+    render_search.results(opts, answers.finished(opts, BOT, answer), question)
+
+
+def _question(
+    query: str,
+    patient: str | None,
+    types: list[str] | None,
+    content_type: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    min_similarity: float | None,
+) -> dict[str, Any]:
+    """Return the bot's input; what is not given is left to the bot."""
+    from medbots.cli import moment, references
+
+    dates = {
+        "start": moment.date("--since", since),
+        "end": moment.date("--until", until),
+    }
+    given: dict[str, Any] = {
+        "query": query,
+        "patientId": references.identifier("--patient", patient, "Patient"),
+        "resourceTypes": references.several("--type", types),
+        "contentType": content_type,
+        "dateRange": {name: value for name, value in dates.items() if value is not None},
+        "limit": limit,
+        "minSimilarity": min_similarity,
+    }
+    return {name: value for name, value in given.items() if value is not None and value != {}}
