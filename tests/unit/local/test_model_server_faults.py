@@ -232,6 +232,23 @@ async def test_a_fault_waits_for_its_call(asker: Asker) -> None:
     assert asker.server.to_come.pending() == []
 
 
+async def test_say(asker: Asker) -> None:
+    """The answer is the text that was given, whole, with the ids of the sources filled in."""
+    text = '{"sentences": ["{S:7.1 %}", "{S:nobody}"]}' + " " * 200_000
+    await asker.http.post("/control/faults", json=[{"kind": "say", "text": text}])
+    said = (await asker.chat(ANSWER, "HbA1c?")).json()["choices"][0]
+    assert said["message"]["content"] == text.replace("{S:7.1 %}", "S2").replace("{S:nobody}", "S0")
+    assert said["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("fault", [{"kind": "say"}, {"kind": "obey", "text": "{}"}])
+async def test_a_text_is_what_say_says(asker: Asker, fault: dict[str, Any]) -> None:
+    """`say` needs a text, and no other fault takes one."""
+    answer = await asker.http.post("/control/faults", json=[fault])
+    assert answer.status_code == 400
+    assert "'say'" in answer.json()["error"]["message"]
+
+
 async def test_a_header_that_is_not_meant_for_the_call(asker: Asker) -> None:
     """A request's own fault keeps to its filters too, and spares what waits for others."""
     await asker.http.post("/control/faults", json=[{"kind": "500"}])
@@ -253,6 +270,7 @@ def test_a_fault_and_its_document() -> None:
         bot="RAG Bot",
         endpoint=faults.Endpoint.CHAT,
     )
-    every = [faults.Fault(kind) for kind in faults.Kind]
+    say = faults.Kind.SAY
+    every = [faults.Fault(kind, text="{}" if kind is say else None) for kind in faults.Kind]
     documents = [one.document() for one in (fault, *every)]
     assert fault_documents.parse(json.loads(json.dumps(documents))) == [fault, *every]

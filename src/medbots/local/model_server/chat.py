@@ -76,6 +76,8 @@ class Reply:
     content: str | None
     refusal: str | None = None
     finish_reason: str = "stop"
+    limitless: bool = False
+    """Whether `max_tokens` does not cut it: not every model keeps to it."""
 
 
 def order(raw: bytes) -> Order:
@@ -139,7 +141,9 @@ def _choice(reply: Reply) -> dict[str, Any]:
 
 
 def _within(reply: Reply, max_tokens: int | None) -> Reply:
-    if reply.content is None or max_tokens is None or _tokens(reply.content) <= max_tokens:
+    if reply.content is None or reply.limitless or max_tokens is None:
+        return reply
+    if _tokens(reply.content) <= max_tokens:
         return reply
     return Reply(reply.content[: max_tokens * CHARACTERS_A_TOKEN], finish_reason="length")
 

@@ -16,8 +16,8 @@ _LIMITS = {
     "retryAfter": (0, MAX_SECONDS),
     "jsonObject": (0, 1),
 }
-_TEXTS = ("patientId", "task", "bot", "endpoint")
-_LONGEST = 200
+_LONGEST = {"patientId": 200, "task": 200, "bot": 200, "endpoint": 200, "text": 2_000_000}
+"""Characters of each text."""
 
 
 def parse(document: Any) -> list[faults.Fault]:
@@ -42,7 +42,7 @@ def from_header(value: str) -> faults.Fault:
     for pair in pairs:
         name, _, given = (part.strip() for part in pair.partition("="))
         try:
-            entry[name] = given if name in _TEXTS else float(given)
+            entry[name] = given if name in _LONGEST else float(given)
         except ValueError:
             raise ValueError(f"{faults.HEADER}: {name or pair!r} must be a number") from None
     return _fault(entry, faults.HEADER)
@@ -54,12 +54,14 @@ def _fault(entry: Any, where: str) -> faults.Fault:
     kinds = [kind.value for kind in faults.Kind]
     if entry.get("kind") not in kinds:
         raise ValueError(f"{where}.kind: must be one of {', '.join(kinds)}")
-    unknown = sorted(set(entry) - {"kind", *_LIMITS, *_TEXTS})
+    unknown = sorted(set(entry) - {"kind", *_LIMITS, *_LONGEST})
     if unknown:
         raise ValueError(f"{where}: unknown {unknown[0]!r}")
     kind = faults.Kind(entry["kind"])
+    if (kind is faults.Kind.SAY) != (entry.get("text") is not None):
+        raise ValueError(f"{where}.text: is what 'say' says, and of no other kind")
     numbers = {name: _number(entry, name, where) for name in _LIMITS}
-    texts = {name: _text(entry, name, where) for name in _TEXTS}
+    texts = {name: _text(entry, name, where) for name in _LONGEST}
     usual = faults.Fault(kind)
     return faults.Fault(
         kind,
@@ -69,6 +71,7 @@ def _fault(entry: Any, where: str) -> faults.Fault:
         retry_after=numbers["retryAfter"],
         json_object=bool(_or(numbers["jsonObject"], usual.json_object)),
         patient_id=texts["patientId"] or usual.patient_id,
+        text=texts["text"],
         task=texts["task"],
         bot=texts["bot"],
         endpoint=_endpoint(texts["endpoint"], kind, where),
@@ -89,8 +92,9 @@ def _text(entry: Mapping[str, Any], name: str, where: str) -> str | None:
     value = entry.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
-        raise ValueError(f"{where}.{name}: must be a text of 1 to {_LONGEST} characters")
+    longest = _LONGEST[name]
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise ValueError(f"{where}.{name}: must be a text of 1 to {longest} characters")
     return value
 
 

@@ -61,6 +61,8 @@ class Kind(enum.StrEnum):
     """400 on `json_schema`, as older routers answer; with `jsonObject` 0 on `json_object` too."""
     REFUSAL = "refusal"
     """No content, but OpenAI's `refusal`."""
+    SAY = "say"
+    """The answer is `text` to the letter, however long; `{S:words}` in it is the id of a source."""
 
 
 _EITHER = frozenset({Kind.SLOW, Kind.TOO_MANY, Kind.SERVER_ERROR, Kind.INVALID_BODY, Kind.EMPTY})
@@ -95,6 +97,7 @@ class Fault:
     json_object: bool = True
     """Whether `json_object` is still taken where `json_schema` is not."""
     patient_id: str = "00000000-0000-4000-8000-0123456789ab"
+    text: str | None = None
     task: str | None = None
     """The only task it is meant for; None: any. So are `bot` and `endpoint`."""
     bot: str | None = None
@@ -110,6 +113,7 @@ class Fault:
             "retryAfter": self.retry_after,
             "jsonObject": int(self.json_object),
             "patientId": self.patient_id,
+            "text": self.text,
             "task": self.task,
             "bot": self.bot,
             "endpoint": self.endpoint and self.endpoint.value,

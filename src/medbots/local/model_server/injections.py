@@ -1,7 +1,7 @@
 """Finds instructions to a model that hide in the sources: for the fault that obeys them.
 
 It is no defence and claims no completeness. It looks for the words by which such texts are known,
-in English, German, Spanish, French and Chinese, and prefers to obey once too often.
+in the languages below, and prefers to obey once too often.
 """
 
 from __future__ import annotations
@@ -45,6 +45,14 @@ _PLAIN = {
     "Chinese": (
         r"忽略|忽视|无视|忘记|忘掉|你必须|你现在是|系统提示|提示词|^\s*(?:系统|助手)\s*:",
         r"(?:回答|输出|回复|写)[:\"']",
+    ),
+    "Russian": (
+        r"игнориру\w+|забудь|не обращай внимания|ты (?:должен|теперь)|^\s*система\s*:",
+        r"(?:ответь|напиши|скажи)(?: \w+){0,2}\s*[:\"']",
+    ),
+    "Arabic": (
+        r"تجاهل|انس\b|يجب عليك|أنت الآن|^\s*النظام\s*:",
+        r"(?:اكتب|أجب|قل)(?: \w+){0,2}\s*[:\"']",
     ),
     "marks of chat templates": (
         r"<\|\w+\|>|\[/?INST\]|</?(?:system|assistant|user)>|^\s*#+ *(?:system|instructions?)\b",

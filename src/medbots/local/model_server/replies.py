@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from medbots.local.model_server import chat, extractive, faults, lies, prompt, schema
@@ -21,6 +22,7 @@ but that does not hold. I answer from the sources instead.
 </think>
 
 {}"""
+_CITED = re.compile(r"\{S:([^{}]{1,200})\}")
 
 
 def reply(
@@ -31,6 +33,8 @@ def reply(
     Raises:
         place.UnfillableError: the schema asks for what cannot be.
     """
+    if fault and fault.kind is faults.Kind.SAY:
+        return chat.Reply(_with_ids(fault.text or "", asked), limitless=True)
     wanted = order.schema or asked.schema
     if wanted is None and order.form is chat.Form.JSON_OBJECT:
         wanted = extractive.ANY_OBJECT
@@ -55,6 +59,19 @@ def _said(value: Any, wanted: schema.Schema, kind: faults.Kind | None) -> chat.R
             return chat.Reply(_THOUGHT.format(_text(lies.draft(value, wanted)), text))
         case _:
             return chat.Reply(text)
+
+
+def _with_ids(text: str, asked: prompt.Prompt) -> str:
+    """Return a text with `{S:words}` replaced by the id of the first source that holds the words.
+
+    Where none does, it is S0, which no prompt has.
+    """
+
+    def id_of(found: re.Match[str]) -> str:
+        holding = (one.id for one in asked.sources if found[1] in f"{one.header}\n{one.text}")
+        return next(holding, "S0")
+
+    return _CITED.sub(id_of, text)
 
 
 def _text(value: Any) -> str:
