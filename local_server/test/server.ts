@@ -76,12 +76,13 @@ export class Running {
   }
 
   /** Logs in by PKCE and returns a client with the token. */
-  async login({ email, password } = OWNER): Promise<Session> {
+  async login({ email, password, projectId }: { email: string; password: string; projectId?: string } = OWNER): Promise<Session> {
     const verifier = randomUUID();
     const codeChallenge = createHash('sha256').update(verifier).digest('base64url');
     const login = await this.request('POST', 'auth/login', {
       email,
       password,
+      ...(projectId === undefined ? {} : { projectId }),
       scope: 'openid offline',
       codeChallenge,
       codeChallengeMethod: 'S256',

@@ -89,6 +89,9 @@ function fhirFailure(what: string, error: unknown, otherwise: ErrorCode): BotFai
     case 'login':
       return new BotFailure('UNAUTHORIZED', `${what}: not permitted`);
     default:
-      return new BotFailure(otherwise, `${what} failed: ${code ?? errorName(error)}`);
+      // The server's own name for a version other than expected; its issue has no code that tells.
+      return outcome?.id === 'precondition-failed'
+        ? new BotFailure(otherwise, `${what}: it is at another version`, { outcome: outcome.id })
+        : new BotFailure(otherwise, `${what} failed: ${code ?? errorName(error)}`);
   }
 }

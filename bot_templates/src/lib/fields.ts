@@ -210,6 +210,16 @@ export class Fields {
     return display === undefined ? coded : { ...coded, display };
   }
 
+  /** A name, or a Coding. */
+  textOrCoding(name: string, longest: number): string | RequiredCoding | undefined {
+    return typeof this.#fields.get(name) === 'string' ? this.text(name, longest) : this.coding(name);
+  }
+
+  /** Takes a field that means nothing here, whatever it holds. */
+  ignore(name: string): void {
+    this.#take(name);
+  }
+
   /** @throws BotFailure INVALID_INPUT when the value is absent. */
   present<T>(name: string, value: T | undefined): T {
     if (value === undefined) {

@@ -188,6 +188,27 @@ export class Clinic {
     return { client: this.#client(session.token.access_token as string), profile };
   }
 
+  /** Somebody who may log in and is no practitioner. */
+  async person(resourceType: 'Patient' | 'RelatedPerson'): Promise<MedplumClient> {
+    const patient = await this.create({ resourceType: 'Patient' });
+    const profile =
+      resourceType === 'Patient'
+        ? patient
+        : await this.create({ resourceType: 'RelatedPerson', patient: { reference: `Patient/${patient.id}` } });
+    const { projectId } = this.#session;
+    const login = { email: `${randomUUID()}@home.example`, password: `pw-${randomUUID()}`, projectId };
+    await this.admin.post(`admin/projects/${projectId}/invite`, {
+      resourceType,
+      firstName: 'Sam',
+      lastName: 'Someone',
+      ...login,
+      scope: 'project',
+      sendEmail: false,
+      membership: { profile: { reference: `${resourceType}/${profile.id}` } },
+    });
+    return this.#client((await this.#server.login(login)).token.access_token as string);
+  }
+
   /** A client of the project that is no person. */
   async application(): Promise<MedplumClient> {
     const token = await this.#server.form('oauth2/token', {

@@ -1,0 +1,44 @@
+/**
+ * Command Processor Bot: checks what a model proposes, and carries it out, queues it for a person, or blocks it.
+ *
+ * `$execute {command, patientId, encounterId?, confidence, aiModel?, promptTemplate?, sources?, parameters}`
+ */
+import type { BotEvent, MedplumClient } from '@medplum/core';
+import { BotFailure, type FailureOutput } from '../lib/failure.ts';
+import type { BotInput } from '../lib/input.ts';
+import { parseReference } from '../lib/ids.ts';
+import { CLINICAL_MODEL, type BotRun, runBot, type SuccessOutput, type WorkOutput } from '../lib/run.ts';
+import { readSubmission } from '../lib/commands/command.ts';
+import { processCommand } from '../lib/commands/process.ts';
+
+const BOT = {
+  key: 'command-processor',
+  name: 'Command Processor Bot',
+  runsAsUser: false,
+  unforeseen: 'DB_ERROR',
+  failureAudit: 'command_failed',
+  model: CLINICAL_MODEL,
+} as const;
+
+export async function handler(
+  medplum: MedplumClient,
+  event: BotEvent<unknown>
+): Promise<SuccessOutput | FailureOutput> {
+  return runBot(BOT, medplum, event, work);
+}
+
+async function work(run: BotRun, input: BotInput): Promise<WorkOutput> {
+  requireProfessional(run);
+  if (input.kind !== 'command') {
+    throw new BotFailure('INVALID_INPUT', 'The input must be a command, not a resource');
+  }
+  return processCommand(run, readSubmission(input.fields));
+}
+
+/** Patients and their relatives command nothing, and nobody who is not attested does. */
+function requireProfessional(run: BotRun): void {
+  const type = parseReference(run.requester)?.resourceType;
+  if (type === undefined || type === 'Patient' || type === 'RelatedPerson') {
+    throw new BotFailure('UNAUTHORIZED', 'Patients and related persons may not hand in commands');
+  }
+}

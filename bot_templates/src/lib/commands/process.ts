@@ -1,0 +1,260 @@
+import type { Task } from '@medplum/fhirtypes';
+import { BotFailure } from '../failure.ts';
+import { searchPage } from '../fhir.ts';
+import { parseReference } from '../ids.ts';
+import type { BotRun, WorkOutput } from '../run.ts';
+import { assess } from './assess.ts';
+import { type Effect, findEffects, identifierTaken, referenceTo, writeEffects } from './carry-out.ts';
+import type { Submitted } from './command.ts';
+import { readFacts } from './facts.ts';
+import { isIdentifiedBy } from './history.ts';
+import type { ApprovalRule, BlockReason, Command, Facts } from './kind.ts';
+import { kindOf } from './kinds.ts';
+import { provenance } from './provenance.ts';
+import { APPROVAL_CODE, OPEN_STATUSES, queueTask, TASK_CODE_SYSTEM } from './task.ts';
+import { commandIdentifier } from './writes.ts';
+import { findIdentified, resolved, write } from './writing.ts';
+
+/** Commands of one patient that may wait at a time: a queue that nobody can read through protects nobody. */
+const MOST_OPEN = 10;
+
+/**
+ * Checks a command in the order that the bot's page tells, then carries it out or queues it.
+ * @throws BotFailure AUDIT_UNAVAILABLE before anything is done; INVALID_INPUT, PATIENT_NOT_FOUND and others
+ */
+export async function processCommand(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
+  run.patientId = submitted.patientId;
+  await run.audit.require({ type: 'command_received', action: 'E', outcome: '0', ...trail(submitted) });
+  try {
+    return await decide(run, submitted);
+  } catch (error) {
+    // A mistake in an input is not audited for other bots; here it may be somebody who tries other patients' ids.
+    if (error instanceof BotFailure && error.code === 'INVALID_INPUT') {
+      run.audit.note({
+        type: 'command_blocked',
+        action: 'E',
+        outcome: '4',
+        outcomeDesc: `${error.code}: ${error.message}`,
+        ...trail(submitted),
+      });
+    }
+    if (error instanceof BotFailure && error.details?.reason === 'IDENTIFIER_TAKEN') {
+      return blocked(run, submitted, 'IDENTIFIER_TAKEN', []);
+    }
+    throw error;
+  }
+}
+
+async function decide(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
+  const { command, patientId, encounterId, sources } = submitted;
+  const now = new Date();
+  const facts = await readFacts(run, { patientId, encounterId, sources }, command);
+  const { blocked: reason, rule, warnings } = assess(submitted, facts, run.secrets, now);
+  if (reason !== undefined || command === undefined) {
+    return blocked(run, submitted, reason ?? 'UNKNOWN_COMMAND', warnings);
+  }
+  const device = await run.device();
+  if (device === undefined) {
+    throw new BotFailure('NOT_CONFIGURED', 'There is no Device for the model, or it may not be read');
+  }
+  const queued = await findQueued(run, submitted);
+  if (queued !== undefined) {
+    return duplicateOf(run, submitted, queued, warnings);
+  }
+  // What was carried out once may have become a matter for approval since; it is not queued to be done again.
+  const kind = kindOf(command.name);
+  const complete =
+    kind.automatic === true &&
+    (await findEffects(run, command, submitted.commandId, [run.reference])).size === kind.makes.length;
+  if (rule.reasons.length === 0 || complete) {
+    return execute(run, submitted, command, { facts, device, now }, complete, warnings);
+  }
+  if (await isQueueFull(run, patientId)) {
+    return blocked(run, submitted, 'OPEN_TASK_LIMIT', warnings);
+  }
+  return queue(run, submitted, command, { facts, device, now, rule }, warnings);
+}
+
+interface Means {
+  facts: Facts;
+  device: string;
+  now: Date;
+}
+
+async function execute(
+  run: BotRun,
+  submitted: Submitted,
+  command: Command,
+  { facts, device, now }: Means,
+  before: boolean,
+  warnings: string[]
+): Promise<WorkOutput> {
+  const { namespace } = run;
+  const { commandId } = submitted;
+  const references = new Map<string, string>();
+  const context = { namespace, commandId, device, facts, now: now.toISOString(), approvers: [], prepared: undefined };
+  const effects = await writeEffects(run, command, context, [run.reference], references);
+  const main = effects.at(-1) as Effect;
+  const origin = provenance({
+    targets: effects.map(({ resource }) => referenceTo(resource)),
+    activity: 'CREATE',
+    device,
+    verifiers: [],
+    sources: basisOf(command, submitted.sources),
+    now: now.toISOString(),
+  });
+  const said = await write(run, resolved(origin, references));
+  const duplicate = before || !main.created;
+  if (!duplicate) {
+    run.audit.note({
+      type: 'command_executed',
+      action: 'C',
+      outcome: '0',
+      resource: referenceTo(main.resource),
+      ...trail(submitted),
+    });
+  }
+  return {
+    action: 'executed',
+    commandId,
+    executedResourceId: main.resource.id,
+    executedResourceType: main.resource.resourceType,
+    ...(said.changed ? {} : { provenanceId: said.resource.id }),
+    ...(duplicate ? { duplicate: true } : {}),
+    warnings,
+  };
+}
+
+async function queue(
+  run: BotRun,
+  submitted: Submitted,
+  command: Command,
+  { facts, device, now, rule }: Means & { rule: ApprovalRule },
+  warnings: string[]
+): Promise<WorkOutput> {
+  const kind = kindOf(command.name);
+  const target = kind.target?.(command.parameters);
+  const requester = run.requester?.startsWith('Practitioner/') ? run.requester : device;
+  const entry = queueTask({
+    ...submitted,
+    namespace: run.namespace,
+    focus: kind.focus(command),
+    requester,
+    rule,
+    priority: priorityOf(command),
+    targetVersion: target && facts.records.get(target)?.meta?.versionId,
+    now,
+  });
+  const written = await write(run, entry);
+  const task = (written as { resource: Task }).resource;
+  if (written.changed || !written.created) {
+    await requireOwn(run, submitted, task);
+    return duplicateOf(run, submitted, task, warnings);
+  }
+  run.audit.note({
+    type: 'command_queued',
+    action: 'C',
+    outcome: '0',
+    resource: referenceTo(task),
+    ...trail(submitted),
+  });
+  return { action: 'queued', commandId: submitted.commandId, taskId: task.id, status: task.status, warnings };
+}
+
+/** The Task of the same command, whatever became of it. */
+async function findQueued(run: BotRun, submitted: Submitted): Promise<Task | undefined> {
+  const task = await findIdentified<Task>(run, 'Task', commandIdentifier(run.namespace, submitted.commandId));
+  if (task !== undefined) {
+    await requireOwn(run, submitted, task);
+  }
+  return task;
+}
+
+async function requireOwn(run: BotRun, submitted: Submitted, task: Task): Promise<void> {
+  const identifier = commandIdentifier(run.namespace, submitted.commandId);
+  if (!(await isIdentifiedBy(run, task, identifier, [run.reference]))) {
+    throw identifierTaken(task);
+  }
+}
+
+function duplicateOf(run: BotRun, submitted: Submitted, task: Task, warnings: string[]): WorkOutput {
+  const result = (task.output ?? []).find(({ type }) =>
+    type?.coding?.some(({ system, code }) => system === `${run.namespace}/task-output` && code === 'result')
+  )?.valueReference?.reference;
+  const executed = parseReference(result);
+  const over = ['failed', 'rejected', 'cancelled'].includes(task.status);
+  return {
+    action: task.status === 'completed' ? 'executed' : 'queued',
+    commandId: submitted.commandId,
+    taskId: task.id,
+    status: task.status,
+    ...(executed ? { executedResourceId: executed.id, executedResourceType: executed.resourceType } : {}),
+    duplicate: true,
+    warnings: over ? [...warnings, 'EARLIER_TASK_ENDED'] : warnings,
+  };
+}
+
+function blocked(run: BotRun, submitted: Submitted, reason: BlockReason, warnings: string[]): WorkOutput {
+  run.audit.note({
+    type: 'command_blocked',
+    action: 'E',
+    outcome: '4',
+    outcomeDesc: `SAFETY_BLOCKED: ${reason}`,
+    ...trail(submitted),
+  });
+  return {
+    success: false,
+    errorCode: 'SAFETY_BLOCKED',
+    message: `The command is blocked: ${reason}`,
+    action: 'blocked',
+    commandId: submitted.commandId,
+    blockReason: reason,
+    warnings,
+  };
+}
+
+async function isQueueFull(run: BotRun, patientId: string): Promise<boolean> {
+  const query = new URLSearchParams({
+    patient: `Patient/${patientId}`,
+    code: `${TASK_CODE_SYSTEM}|${APPROVAL_CODE}`,
+    status: OPEN_STATUSES.join(),
+    _count: String(MOST_OPEN),
+    _fields: 'status',
+  });
+  const page = await searchPage<Task>(run.medplum, 'Task', query.toString(), 'DB_ERROR');
+  return (page.entry ?? []).length >= MOST_OPEN;
+}
+
+/** What a command is about and what it cites. */
+export function basisOf(command: Command, sources: readonly string[]): string[] {
+  const focus = kindOf(command.name).focus(command);
+  return [...new Set([...(focus === undefined ? [] : [focus]), ...sources])];
+}
+
+function priorityOf({ parameters }: Command): NonNullable<Task['priority']> {
+  const { severity, urgency } = parameters as { severity?: string; urgency?: Task['priority'] };
+  return severity === 'critical' ? 'stat' : (urgency ?? 'routine');
+}
+
+/** What the audit trail is told of a command: never its content. */
+function trail(submitted: Submitted): {
+  patientId: string;
+  encounterId: string | undefined;
+  commandId: string;
+  confidence: number;
+  detail: Record<string, string | number>;
+} {
+  return {
+    patientId: submitted.patientId,
+    encounterId: submitted.encounterId,
+    commandId: submitted.commandId,
+    confidence: submitted.confidence,
+    detail: {
+      // A name that is not known comes from the caller, and may say anything.
+      command: submitted.command ? submitted.name : 'unknown',
+      'command-length': submitted.text.length,
+      ...(submitted.sources.length === 0 ? {} : { sources: submitted.sources.length }),
+    },
+  };
+}
+

@@ -1,0 +1,112 @@
+import type { Encounter, Observation, Patient, Task } from '@medplum/fhirtypes';
+import type { MedplumClient } from '@medplum/core';
+import type { Clinic, Output } from './clinic.ts';
+
+type Stored<T> = T & { id: string; meta: { versionId: string } };
+
+export const INTERPRETATION = 'http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation';
+export const RXNORM = 'http://www.nlm.nih.gov/research/umls/rxnorm';
+export const ICD = 'http://hl7.org/fhir/sid/icd-10-cm';
+export const CPT = 'http://www.ama-assn.org/go/cpt';
+export const SNOMED = 'http://snomed.info/sct';
+
+/** An adult patient, and commands about them. */
+export class Case {
+  readonly clinic: Clinic;
+  readonly patient: Stored<Patient>;
+  readonly encounter: Stored<Encounter>;
+
+  private constructor(clinic: Clinic, patient: Stored<Patient>, encounter: Stored<Encounter>) {
+    this.clinic = clinic;
+    this.patient = patient;
+    this.encounter = encounter;
+  }
+
+  static async open(clinic: Clinic, birthDate: string | undefined = '1950-01-01'): Promise<Case> {
+    const patient = await clinic.create<Patient>({
+      resourceType: 'Patient',
+      ...(birthDate === '' ? {} : { birthDate }),
+    });
+    const encounter = await clinic.create<Encounter>({
+      resourceType: 'Encounter',
+      status: 'finished',
+      class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'AMB' },
+      subject: { reference: `Patient/${patient.id}` },
+    });
+    return new Case(clinic, patient, encounter);
+  }
+
+  get subject(): { reference: string } {
+    return { reference: `Patient/${this.patient.id}` };
+  }
+
+  /** A final potassium; without more it is critical by the table of limits. */
+  potassium(value = 6.8, more: Partial<Observation> = {}): Promise<Stored<Observation>> {
+    return this.clinic.create<Observation>({
+      resourceType: 'Observation',
+      status: 'final',
+      subject: this.subject,
+      effectiveDateTime: '2026-03-01T08:00:00Z',
+      code: { coding: [{ system: 'http://loinc.org', code: '2823-3', display: 'Potassium' }] },
+      valueQuantity: { value, unit: 'mmol/L', system: 'http://unitsofmeasure.org', code: 'mmol/L' },
+      ...more,
+    });
+  }
+
+  /** Hands a command in, by default as the doctor. */
+  submit(command: string, parameters: object, more: object = {}, as?: MedplumClient): Promise<Output> {
+    const input = { command, patientId: this.patient.id, confidence: 0.9, parameters, ...more };
+    return this.clinic.execute('command-processor', input, as);
+  }
+
+  flag(observationId: string, severity = 'critical', code = 'HH', more: object = {}): Promise<Output> {
+    const interpretation = { system: INTERPRETATION, code };
+    return this.submit('FlagAbnormalResult', { observationId, severity, interpretation }, more);
+  }
+
+  note(content = 'The patient feels well.', more: object = {}, as?: MedplumClient): Promise<Output> {
+    const parameters = { noteType: 'progress', content };
+    return this.submit('CreateEncounterNoteDraft', parameters, { encounterId: this.encounter.id, ...more }, as);
+  }
+
+  medication(parameters: object = {}, more: object = {}, as?: MedplumClient): Promise<Output> {
+    const medication = { system: RXNORM, code: '6809', display: 'metformin' };
+    return this.submit('SuggestMedicationChange', { action: 'start', medication, rationale: 'HbA1c 8.2', ...parameters }, more, as);
+  }
+
+  /** Every Task about the patient. */
+  tasks(): Promise<Task[]> {
+    return this.clinic.find<Task>('Task', `patient=Patient/${this.patient.id}`);
+  }
+
+  async task(id: string): Promise<Task> {
+    return (await this.clinic.admin.readResource('Task', id, { cache: 'reload' })) as Task;
+  }
+
+  /** The values of a Task's input or output by the code of their type. */
+  static values(parts: Task['input'] | Task['output'], code: string): unknown[] {
+    return (parts ?? [])
+      .filter(({ type }) => type?.coding?.some((coding) => coding.code === code))
+      .map(({ type: _, id: __, extension: ___, ...value }) => Object.values(value)[0]);
+  }
+
+  /** Clinical records of the patient other than those that a test made: types and numbers. */
+  async written(): Promise<Record<string, number>> {
+    const counts: Record<string, number> = {};
+    for (const [type, query] of [
+      ['Flag', 'patient'],
+      ['DocumentReference', 'patient'],
+      ['Condition', 'patient'],
+      ['Claim', 'patient'],
+      ['ServiceRequest', 'patient'],
+      ['MedicationRequest', 'patient'],
+      ['Task', 'patient'],
+    ] as const) {
+      const found = await this.clinic.find(type, `${query}=Patient/${this.patient.id}`);
+      if (found.length > 0) {
+        counts[type] = found.length;
+      }
+    }
+    return counts;
+  }
+}
