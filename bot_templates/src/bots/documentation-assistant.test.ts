@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Condition, MedicationRequest, MedicationStatement } from '@medplum/fhirtypes';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Output, useClinic } from '../../test/support/clinic.ts';
@@ -6,6 +8,7 @@ import { exampleOf, expectOutput } from '../../test/support/page.ts';
 import { sourceWith } from '../../test/support/router.ts';
 import { allergy, labResult, type Visit, visit } from '../../test/support/visit.ts';
 import { DOCUMENT_TYPES, DOCUMENTATION_TYPES } from '../lib/note/document-types.ts';
+import { NARRATIVE_SCHEMA } from '../lib/note/narrative.ts';
 import { PLACEHOLDER } from '../lib/note/note.ts';
 
 const NOTHING = { subjective: [], assessment: [], plan: [] };
@@ -65,6 +68,12 @@ describe('Documentation Assistant Bot', () => {
         PATIENT: reference(known.patient),
       });
       expectOutput(await clinic.execute('documentation-assistant', page.input), page.output);
+    });
+
+    test("has the model's schema on its page", () => {
+      const text = readFileSync(fileURLToPath(new URL('../../../docs/bots/documentation-assistant.md', import.meta.url)), 'utf8');
+      const block = /^## Model schema\n[\s\S]*?```json\n([\s\S]*?)```/m.exec(text)?.[1] ?? '';
+      expect(JSON.parse(block)).toEqual(NARRATIVE_SCHEMA.schema);
     });
 
     test('is the same text for the same record', async () => {

@@ -56,6 +56,7 @@ export async function handler(
       ...laidOut,
       evidence: evidenceOf(note),
       confidence,
+      confidenceCalibrated: false,
       warnings: [
         ...new Set([
           ...warnings,

@@ -1,4 +1,4 @@
-import type { GroundedSentence } from '../model/grounding.ts';
+import { type GroundedSentence, textOf } from '../model/grounding.ts';
 import { mismatchedNegation } from '../model/negation.ts';
 import { unsupportedQuantities } from '../model/quantities.ts';
 import { stemOf, stemsOf } from '../model/stems.ts';
@@ -38,7 +38,7 @@ const NARRATIVE = new Set(
  * round; then what they hardly say at all.
  */
 export function reasonToDropFromNote({ text, sources }: GroundedSentence): DroppedFromNote | undefined {
-  const said = sources.map((source) => `${source.title}\n${source.date ?? ''}\n${source.text}`).join('\n');
+  const said = textOf(sources);
   if (unsupportedFindings(text, said).length > 0) {
     return 'UNSUPPORTED_EXAM_FINDING';
   }

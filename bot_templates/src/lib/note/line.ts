@@ -123,7 +123,7 @@ function lineOf(
 }
 
 /** Controls that reorder or hide what is displayed: a value must look as it is stored. */
-const DECEIVING = /[\u200b\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+const DECEIVING = /[\u200b\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
 /** A text in one line, so that no line of a record can pass for a heading of the document. */
 export function oneLine(text: string): string {
