@@ -59,7 +59,10 @@ export function reasonToDropFromNote({ text, sources }: GroundedSentence): Dropp
 
 function coverage(text: string, said: string): number {
   // Judgements have a guard of their own: a source may bear one out by a code alone.
-  const words = [...stemsOf(withoutJudgements(text))].filter((word) => !NARRATIVE.has(word));
+  const all = [...stemsOf(withoutJudgements(text))];
+  const telling = all.filter((word) => !NARRATIVE.has(word));
+  // Of a sentence that tells nothing else, the words by which any document speaks must be the source's.
+  const words = telling.length > 0 ? telling : all;
   const known = stemsOf(said);
   return words.length === 0 ? 0 : words.filter((word) => known.has(word)).length / words.length;
 }
