@@ -23,7 +23,8 @@ export const createEncounterNoteDraft: CommandKind<CreateEncounterNoteDraft> = {
   read(fields) {
     return {
       noteType: readNoteType(fields),
-      content: fields.present('content', fields.text('content', LONGEST_NOTE)),
+      // What a clinician wrote stays as it is, blanks and line ends too.
+      content: fields.present('content', fields.verbatim('content', LONGEST_NOTE)),
       format: fields.oneOf('format', ['markdown', 'text'] as const) ?? 'markdown',
       sections: readSections(fields),
     };
@@ -94,7 +95,7 @@ function readSections(fields: Fields): CreateEncounterNoteDraft['sections'] {
   if (given === undefined) {
     return undefined;
   }
-  const texts = SECTIONS.map((name) => [name, given.text(name, LONGEST_NOTE)] as const);
+  const texts = SECTIONS.map((name) => [name, given.verbatim(name, LONGEST_NOTE)] as const);
   given.done();
   return Object.fromEntries(texts.filter(([, text]) => text !== undefined));
 }
