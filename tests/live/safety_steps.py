@@ -1,0 +1,178 @@
+"""What can be done in an adversarial case: one method a verb of `do`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from typing import Any
+
+import httpx
+
+from tests.live import medplum, polling
+from tests.live.medplum import Json
+from tests.live.safety_scene import Scene, replace_code
+
+
+class Steps:
+    """Does what a case says."""
+
+    def __init__(self, scene: Scene) -> None:
+        """Act in a scene."""
+        self._scene = scene
+        self._admin = scene.stage.clinic.admin
+
+    def do(self, step: Json) -> None:
+        """Do one step, a mapping of its verb to what the verb needs.
+
+        Raises:
+            AssertionError: it cannot be done.
+        """
+        (verb, wish), *more = step.items()
+        assert not more, f"one verb a step: {step}"
+        method: Callable[[Any], None] = getattr(self, f"_do_{verb}")
+        method(wish)
+
+    def _do_execute(self, wish: Json) -> None:
+        """Run a bot: `bot`, `input` or `text` (a body as it is), `as`, `headers`, `save`."""
+        scene, key = self._scene, wish["bot"]
+        body = self._filled(wish["input"]) if "input" in wish else None
+        content = wish["text"] if "text" in wish else json.dumps(body, ensure_ascii=False)
+        headers = {
+            "Content-Type": wish.get("contentType", "application/json"),
+            **self._filled(wish.get("headers", {})),
+        }
+        session = scene.people[wish.get("as", "doctor")].session
+        begun = time.monotonic()
+        path = f"fhir/R4/Bot/{scene.bot(key)}/$execute"
+        answer = session.post(path, content=content.encode("utf-8", "replace"), headers=headers)
+        scene.seconds = max(scene.seconds, time.monotonic() - begun)
+        scene.answers[wish.get("save", "answer")] = said = _content(answer)
+        if isinstance(said, dict) and isinstance(said.get("success"), bool):
+            scene.ran.append(key)
+
+    def _do_create(self, wish: Json) -> None:
+        """Create `resource`, and call it `name`."""
+        session = self._scene.people[wish.get("as", "admin")].session
+        made = session.create(self._filled(wish["resource"]))
+        self._scene.made.keep(f"{made['resourceType']}/{made['id']}")
+        self._scene.known[wish.get("name", "created")] = made
+
+    def _do_upload(self, wish: Json) -> None:
+        """Upload `text` as a Binary, and call it `name`."""
+        content = str(wish["text"]).encode()
+        reference = self._scene.made.binary(content, wish.get("contentType", "text/plain"))
+        self._scene.known[wish["name"]] = {
+            "resourceType": "Binary",
+            "id": reference.partition("/")[2],
+        }
+
+    def _do_refused(self, wish: Json) -> None:
+        """Do something that the server itself should refuse, and go on whatever it says."""
+        session = self._scene.people[wish.get("as", "doctor")].session
+        request = self._filled(wish)
+        session.request(request["method"], f"fhir/R4/{request['url']}", json=request.get("body"))
+
+    def _do_change(self, wish: Json) -> None:
+        """Update `resource`: `set` fields, `remove` others."""
+        session = self._scene.people[wish.get("as", "admin")].session
+        current = session.read(self._scene.reference(wish["resource"]))
+        changed = {**current, **self._filled(wish.get("set", {}))}
+        for name in wish.get("remove", ()):
+            changed.pop(name, None)
+        self._scene.known[wish["resource"]] = session.update(changed)
+
+    def _do_patch(self, wish: Json) -> None:
+        session = self._scene.people[wish.get("as", "admin")].session
+        path = f"fhir/R4/{self._scene.reference(wish['resource'])}"
+        medplum.expect(session.change(path, self._filled(wish["operations"])))
+
+    def _do_delete(self, wish: str) -> None:
+        medplum.expect(self._admin.delete(f"fhir/R4/{self._scene.reference(wish)}"))
+
+    def _do_put_back(self, wish: Json) -> None:
+        """Write a deleted resource again under its id, with `set` fields."""
+        before = {**self._scene.known[wish["resource"]], **self._filled(wish.get("set", {}))}
+        before["meta"] = {}
+        self._scene.known[wish["resource"]] = self._admin.update(before)
+
+    def _do_remember(self, wish: Json) -> None:
+        """Find a resource by `search`, and call it `name`."""
+        query = self._filled(wish["search"])
+        (found,) = polling.until(lambda: self._scene.find(query), query)
+        self._scene.made.keep(f"{found['resourceType']}/{found['id']}")
+        self._scene.known[wish["name"]] = found
+
+    def _do_together(self, wish: Sequence[Json]) -> None:
+        """Do several steps at the same time."""
+        with futures.ThreadPoolExecutor(len(wish)) as pool:
+            list(pool.map(self.do, wish))
+
+    def _do_ran(self, wish: Json) -> None:
+        """Wait until a subscription has run `bot` for `resource`, `times` times."""
+        key, times = wish["bot"], int(wish.get("times", 1))
+        resource = self._scene.reference(wish["resource"])
+        source = f"Bot/{self._scene.bot(key)}"
+        query = f"AuditEvent?source={source}&type=execute&entity={resource}&_count=50"
+
+        def enough() -> bool:
+            return len(self._scene.find(query)) >= times
+
+        polling.until(enough, f"{times} runs of {key} for {wish['resource']}")
+        self._scene.ran.append(key)
+
+    def _do_embedded(self, wish: str) -> None:
+        """Wait until the vectors of a resource's current version are there."""
+        self._scene.stage.wait_for_rows(self._scene.known[wish])
+        self._scene.ran.append("embedding")
+
+    def _do_fault(self, wish: Json) -> None:
+        """Have the model server do something wrong from now on."""
+        self._scene.model.add(wish)
+
+    def _do_mend(self, _: object) -> None:
+        """Have the model server do nothing wrong any more."""
+        self._scene.model.end()
+
+    def _do_foreign_rows(self, name: str) -> None:
+        """Copy a resource's rows to a project of nobody, as a database that is shared has them."""
+        known = self._scene.known[name]
+        columns = "version_id, patient_id, model_version, content_hash, resource_updated_at,"
+        columns += " chunk_index, chunk_count, content_type, content_section, content_text,"
+        columns += " embedding, fhir_resource_type"
+        query = (
+            f"INSERT INTO clinical_embeddings (project_id, fhir_resource_id, {columns})"  # noqa: S608
+            f" SELECT %s, gen_random_uuid(), {columns} FROM clinical_embeddings"
+            " WHERE project_id = %s AND fhir_resource_id = %s"
+        )
+        foreign = "00000000-0000-4000-8000-00000000f0f0"
+        with self._scene.stage.database() as connection:
+            connection.execute(query, (foreign, self._scene.stage.clinic.id, known["id"]))
+        self._scene.undo.append(lambda: self._forget_rows(foreign))
+
+    def _forget_rows(self, project: str) -> None:
+        with self._scene.stage.database() as connection:
+            connection.execute("DELETE FROM clinical_embeddings WHERE project_id = %s", (project,))
+
+    def _do_rights(self, wish: Json) -> None:
+        """Take the rights on a type (`without`) from `bot`, until the end of the case."""
+        policy = self._scene.policy(wish["bot"])
+        rules = [one for one in policy["resource"] if one["resourceType"] != wish["without"]]
+        self._scene.set_policy({**policy, "resource": rules})
+
+    def _do_seize(self, wish: Json) -> None:
+        """Put hostile code in the place of a bot's own, until the end of the case."""
+        code = self._filled(wish["code"]).encode()
+        undo = replace_code(self._scene.stage, self._scene.bot(wish["bot"]), code)
+        self._scene.undo.append(undo)
+
+    def _filled(self, value: Any) -> Any:
+        return self._scene.filled(value)
+
+
+def _content(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return {"text": answer.text}
