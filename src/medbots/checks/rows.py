@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from medbots import errors
-from medbots.checks import polling
+from medbots import errors, polling
 from medbots.database import connection as connection_module
 from medbots.database import queries
 

@@ -6,8 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from medbots import check, model, secret
-from medbots.checks import polling
+from medbots import check, model, polling, secret
 from medbots.checks import rows as rows_module
 from medbots.checks import target as target_module
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from medbots import errors
-from medbots.checks import polling
+from medbots import errors, polling
 from medbots.checks import rows as rows_module
 from medbots.medplum import batch
 from medbots.medplum import client as client_module
