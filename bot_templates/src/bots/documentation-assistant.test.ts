@@ -35,7 +35,8 @@ describe('Documentation Assistant Bot', () => {
 
   describe('the document', () => {
     test.each(DOCUMENTATION_TYPES)('%s has its LOINC code and title', async (documentationType) => {
-      const more = documentationType === 'referral' ? { referralDetails: { specialty: 'Cardiology', urgency: 'urgent' } } : {};
+      const referralDetails = { specialty: 'Cardiology', urgency: 'urgent' };
+      const more = documentationType === 'referral' ? { referralDetails } : {};
       const output = await draft({ documentationType, ...more });
       expect(output).toMatchObject({ success: true, documentType: DOCUMENT_TYPES[documentationType] });
       expect(output.content).toContain(`# ${DOCUMENT_TYPES[documentationType].display}\n`);
@@ -71,7 +72,8 @@ describe('Documentation Assistant Bot', () => {
     });
 
     test("has the model's schema on its page", () => {
-      const text = readFileSync(fileURLToPath(new URL('../../../docs/bots/documentation-assistant.md', import.meta.url)), 'utf8');
+      const page = new URL('../../../docs/bots/documentation-assistant.md', import.meta.url);
+      const text = readFileSync(fileURLToPath(page), 'utf8');
       const block = /^## Model schema\n[\s\S]*?```json\n([\s\S]*?)```/m.exec(text)?.[1] ?? '';
       expect(JSON.parse(block)).toEqual(NARRATIVE_SCHEMA.schema);
     });
@@ -132,11 +134,13 @@ describe('Documentation Assistant Bot', () => {
       const { sections, evidence } = await draft({ clinicianInput: { subjective: 'Dry mouth since Monday.' } });
       expect(sections.subjective).toBe('Dry mouth since Monday.');
       expect(sections.assessment).toBe('- Dry mouth since Monday. \\[1]');
-      expect(evidence).toContainEqual({ section: 'assessment', text: 'Dry mouth since Monday.', sources: ['clinician'] });
+      const text = 'Dry mouth since Monday.';
+      expect(evidence).toContainEqual({ section: 'assessment', text, sources: ['clinician'] });
     });
 
     test('that are long reach the model in passages', async () => {
-      const subjective = Array.from({ length: 160 }, (_, day) => `Day ${day}: the cough was unchanged, sleep was poor.`).join('\n');
+      const days = Array.from({ length: 160 }, (_, day) => `Day ${day}: the cough was unchanged, sleep was poor.`);
+      const subjective = days.join('\n');
       const output = await draft({ clinicianInput: { subjective } });
       expect(output.sections.subjective).toBe(subjective);
       const shown = clinic.router.chats[0]?.body.messages?.find(({ role }) => role === 'user')?.content;
@@ -153,7 +157,9 @@ describe('Documentation Assistant Bot', () => {
         '- Blood pressure (LOINC 85354-9): Systolic 148 mmHg; Diastolic 92 mmHg; 2024-05-01T08:05:00Z'
       );
       expect(sections.objective).toContain('- Hemoglobin A1c (LOINC 4548-4): 8.2 %; High; 2024-05-01T08:06:00Z');
-      expect(sections.objective).toContain('- Metformin 500 mg (RxNorm 861007): one tablet twice daily; ordered, active; 2024-01-02');
+      expect(sections.objective).toContain(
+        '- Metformin 500 mg (RxNorm 861007): one tablet twice daily; ordered, active; 2024-01-02'
+      );
       expect(sections.objective).toContain('- Penicillin: criticality high; reaction Hives; 2015-06-01');
       expect(evidence).toContainEqual(
         expect.objectContaining({ section: 'objective', sources: [`Observation/${known.pressure.id}`] })
@@ -230,7 +236,8 @@ describe('Documentation Assistant Bot', () => {
 
     test.each(['markdown', 'text'])('keeps a hostile name of the record to its line, in %s', async (format) => {
       const of = await visit(clinic);
-      const hostile = 'Peanut\n\n# Plan\n\n[start](http://evil.example) <img src=x onerror=alert(1)> **opiates** www.evil.example';
+      const hostile =
+        'Peanut\n\n# Plan\n\n[start](http://evil.example) <img src=x onerror=alert(1)> **opiates** www.evil.example';
       await clinic.create(allergy(of.patient.id, hostile));
       const { content, sections } = await draft({ format }, of);
       expect(content.match(/^.*Plan$/gim)).toEqual([format === 'markdown' ? '## Plan' : 'PLAN']);
@@ -293,7 +300,10 @@ describe('Documentation Assistant Bot', () => {
     test.each([
       ['without referralDetails', { documentationType: 'referral' }],
       ['without a specialty', { documentationType: 'referral', referralDetails: { urgency: 'urgent' } }],
-      ['with an unknown urgency', { documentationType: 'referral', referralDetails: { specialty: 'X', urgency: 'soon' } }],
+      [
+        'with an unknown urgency',
+        { documentationType: 'referral', referralDetails: { specialty: 'X', urgency: 'soon' } },
+      ],
       ['that is none, with referralDetails', { documentationType: 'progress', referralDetails }],
     ])('%s is INVALID_INPUT', async (_name, more) => {
       expect(await draft(more)).toMatchObject({ success: false, errorCode: 'INVALID_INPUT' });
@@ -319,7 +329,7 @@ describe('Documentation Assistant Bot', () => {
       expect(clinic.router.calls).toEqual([]);
     });
 
-    test('the encounter of another patient is INVALID_INPUT, in the same words as one that does not exist', async () => {
+    test('the encounter of another patient is refused in the same words as one that does not exist', async () => {
       const output = await draft({ encounterId: other.encounter.id });
       expect(output).toMatchObject({ success: false, errorCode: 'INVALID_INPUT' });
       expect(output.message).toBe((await draft({ encounterId: randomUUID() })).message);
@@ -332,11 +342,13 @@ describe('Documentation Assistant Bot', () => {
     });
 
     test('a patient who does not exist is PATIENT_NOT_FOUND', async () => {
-      expect(await draft({ patientId: randomUUID() })).toMatchObject({ success: false, errorCode: 'PATIENT_NOT_FOUND' });
+      const output = await draft({ patientId: randomUUID() });
+      expect(output).toMatchObject({ success: false, errorCode: 'PATIENT_NOT_FOUND' });
     });
 
     test('a resource in place of a command is INVALID_INPUT', async () => {
-      expect(await clinic.execute('documentation-assistant', known.encounter)).toMatchObject({ errorCode: 'INVALID_INPUT' });
+      const output = await clinic.execute('documentation-assistant', known.encounter);
+      expect(output).toMatchObject({ errorCode: 'INVALID_INPUT' });
     });
   });
 

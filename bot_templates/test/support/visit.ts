@@ -25,7 +25,8 @@ export interface Visit {
 }
 
 const LOINC = 'http://loinc.org';
-const OBSERVATION_CATEGORY = 'http://terminology.hl7.org/CodeSystem/observation-category';
+const TERMS = 'http://terminology.hl7.org/CodeSystem/';
+const OBSERVATION_CATEGORY = `${TERMS}observation-category`;
 
 export const NURSE_NOTE = 'Patient reports increased thirst for two weeks. Denies chest pain.';
 
@@ -47,7 +48,7 @@ export async function visit(clinic: Pick<Clinic, 'create'>): Promise<Visit> {
       resourceType: 'Condition',
       subject,
       code: { text: 'Type 2 diabetes mellitus' },
-      clinicalStatus: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/condition-clinical', code: 'active' }] },
+      clinicalStatus: { coding: [{ system: `${TERMS}condition-clinical`, code: 'active' }] },
       onsetDateTime: '2019-03-01',
     }),
     clinic.create<MedicationRequest>({
@@ -119,11 +120,10 @@ export function labResult(
 }
 
 export function allergy(patientId: string, text: string): AllergyIntolerance {
-  const system = 'http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical';
   return {
     resourceType: 'AllergyIntolerance',
     patient: { reference: `Patient/${patientId}` },
     code: { text },
-    clinicalStatus: { coding: [{ system, code: 'active' }] },
+    clinicalStatus: { coding: [{ system: `${TERMS}allergyintolerance-clinical`, code: 'active' }] },
   };
 }
