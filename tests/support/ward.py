@@ -213,7 +213,12 @@ def _me() -> Json:
     return {
         "user": {"resourceType": "User", "id": "u1", "email": "ada@example.com"},
         "project": {"resourceType": "Project", "id": "p1", "name": "Clinic"},
-        "membership": {"resourceType": "ProjectMembership", "id": "m0", "admin": True},
+        "membership": {
+            "resourceType": "ProjectMembership",
+            "id": "m0",
+            "admin": True,
+            "profile": {"reference": PRACTITIONER},
+        },
         "profile": {"resourceType": "Practitioner", "id": "d0"},
     }
 

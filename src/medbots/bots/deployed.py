@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medbots import errors
+from medbots.bots import words
 from medbots.medplum import fhir
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def pick(client: Client, found: Mapping[str, Bot], key: str, wanted: Collection[
     """Return the bot of a key among those of the project.
 
     Raises:
-        errors.NotFoundError: the manifest has it, and it is not deployed.
-        errors.UsageError: neither the manifest nor the project has such a bot.
+        errors.NotFoundError: the manifest has it, or medbots ships it, and it is not deployed.
+        errors.UsageError: there is no such bot.
     """
     if key in found:
         return found[key]
@@ -87,6 +88,12 @@ def pick(client: Client, found: Mapping[str, Bot], key: str, wanted: Collection[
         raise errors.NotFoundError(
             f"bot {key!r} is not deployed in project {client.project.name!r}",
             hint=f"medbots deploy --only {key}",
+        )
+    if key in words.SHIPPED:
+        raise errors.NotFoundError(
+            f"bot {key!r} is not in the manifest, nor in project {client.project.name!r}",
+            hint="take its entry over from the packaged manifest, then medbots deploy --only "
+            + key,
         )
     known = sorted({*wanted, *found})
     near = difflib.get_close_matches(key, known, n=1)

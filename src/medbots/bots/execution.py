@@ -108,9 +108,11 @@ def failure(key: str, answer: Any, *, verbose: bool = False) -> errors.BotFailed
     if not isinstance(answer, Mapping) or answer.get("success") is not False:
         return None
     code = words.code(answer.get("errorCode"))
+    rule = words.rule(key, answer.get("details"))
     said = str(answer.get("message") or "it does not say why")
     if not (verbose or words.harmless(key)):
         said = words.WITHHELD
     return errors.BotFailedError(
-        f"bot {key!r} failed: {code + ': ' if code else ''}{said}", hint=_CURES.get(code or "")
+        f"bot {key!r} failed: {code + rule + ': ' if code else ''}{said}",
+        hint=_CURES.get(code or ""),
     )

@@ -7,6 +7,7 @@ any other bot says is shown only to a person who asks for it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 SHIPPED = frozenset(
     {
@@ -46,6 +47,7 @@ CODES = frozenset(
 )
 """The bots' error codes, and the one that they log."""
 
+_RULE = re.compile(r"[A-Z][A-Z_]{2,39}")
 _FIRST = re.compile(r"[A-Z_]+\b")
 
 
@@ -58,3 +60,11 @@ def code(text: object) -> str | None:
     """Return the error code at the beginning of a text; a code is nobody's data."""
     found = _FIRST.match(text) if isinstance(text, str) else None
     return found.group() if found and found.group() in CODES else None
+
+
+def rule(key: str, details: object) -> str:
+    """Return the rule that a bot names for its refusal, in brackets; empty where it names none."""
+    if not harmless(key):
+        return ""
+    found = details.get("reason") if isinstance(details, Mapping) else None
+    return f" ({found})" if isinstance(found, str) and _RULE.fullmatch(found) else ""

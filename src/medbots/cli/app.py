@@ -8,6 +8,8 @@ import typer
 
 import medbots
 from medbots.cli import (
+    approvals,
+    ask,
     audit,
     bot,
     bundle,
@@ -31,7 +33,8 @@ class _Root(options.Group):
 
     order = (
         *("login", "logout", "whoami", "profile", "project", "validate", "bundle", "plan"),
-        *("deploy", "db", "subscriptions", "verify", "bot", "embeddings", "audit", "local", "demo"),
+        *("deploy", "db", "subscriptions", "verify", "bot", "embeddings", "ask", "approvals"),
+        *("audit", "local", "demo"),
     )
 
 
@@ -84,6 +87,8 @@ for module in (
     verify,
     bot,
     embeddings,
+    ask,
+    approvals,
     audit,
     demo,
 ):

@@ -58,6 +58,18 @@ def read(flag: str, file: str) -> Any:
         raise errors.UsageError(f"{flag}: {name}: no JSON: {said}") from exc
 
 
+def members(flag: str, file: str) -> dict[str, Any]:
+    """Return the JSON object of a file, which must have members; `-` is stdin.
+
+    Raises:
+        errors.UsageError: it cannot be read, or is something else.
+    """
+    found = read(flag, file)
+    if isinstance(found, dict) and found:
+        return found
+    raise errors.UsageError(f"{flag}: {file}: a JSON object with members is wanted")
+
+
 def parse(text: str) -> Any:
     """Return the value of a JSON text, which has no NaN and no Infinity.
 

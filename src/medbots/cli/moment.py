@@ -71,3 +71,20 @@ def local(moment: datetime) -> str:
 def utc(moment: datetime) -> str:
     """Return a moment as a machine reads it."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_LENGTHS = ((3, 86_400, "d"), (1, 3_600, "h"), (1, 60, "min"))
+
+
+def length(span: timedelta) -> str:
+    """Return a length of time in whole units, such as `3 h`; days from three on."""
+    seconds = abs(span.total_seconds())
+    for least, size, unit in _LENGTHS:
+        if seconds >= least * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def distance(moment: datetime, now: datetime) -> str:
+    """Return how far a moment is, such as `in 3 h` or `2 d ago`."""
+    return f"in {length(moment - now)}" if moment > now else f"{length(now - moment)} ago"

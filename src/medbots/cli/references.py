@@ -47,6 +47,15 @@ def identifier(flag: str, text: str | None, kind: str) -> str | None:
     return None if found is None else found.partition("/")[2]
 
 
+def required(name: str, text: str, kind: str) -> str:
+    """Return the id alone in an argument.
+
+    Raises:
+        errors.UsageError: it is no id, or one of another type.
+    """
+    return identifier(name, text, kind) or ""
+
+
 def command(flag: str, text: str | None) -> str | None:
     """Return the id of a command that was given for `flag`.
 

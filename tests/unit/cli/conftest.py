@@ -23,6 +23,9 @@ namespace: urn:medbots
 bots:
   embedding: {name: Embedding Bot, source: bot.ts}
   semantic-search: {name: Semantic Search Bot, source: bot.ts, runAsUser: true}
+  command-processor: {name: Command Processor Bot, source: bot.ts}
+  approval-queue: {name: Approval Queue Bot, source: bot.ts}
+  rag-pipeline: {name: RAG Pipeline Bot, source: bot.ts, runAsUser: true}
   own: {name: A Bot Of Their Own, source: bot.ts}
 """
 

@@ -1,0 +1,240 @@
+"""Commands that wait for approval: the list, one in full, and what became of a decision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from medbots.cli import moment, options, render
+
+if TYPE_CHECKING:
+    from medbots.bots.approvals import Approval
+    from medbots.bots.dossier import Dossier, Version
+
+_EFFECTS = {
+    "FlagAbnormalResult": "makes a Flag",
+    "CreateEncounterNoteDraft": "makes a DocumentReference, docStatus preliminary",
+    "ProposeProblemListUpdate": "changes the problem list: a Condition, provisional or resolved",
+    "SuggestBillingCodes": "makes a Claim, draft and without prices",
+    "QueueReferralLetter": "makes a ServiceRequest, draft, and a referral note",
+    "SuggestMedicationChange": "makes a MedicationRequest, draft proposal: it prescribes nothing",
+}
+"""What each command does when it is carried out."""
+
+
+def listing(opts: options.Options, found: Sequence[Approval], *, more: bool) -> None:
+    """Print the Tasks: ids, codes and times."""
+    if opts.json:
+        render.json([_summary(one) for one in found])
+    elif found:
+        columns = ("id", "command", "patient", "age", "expires", "state", "approver", "confidence")
+        now = datetime.now(UTC)
+        render.table(opts, columns, [_row(one, now) for one in found])
+    else:
+        render.note("nothing waits for approval")
+    if more:
+        render.note(f"the newest {len(found)}; --limit shows more")
+
+
+def _row(one: Approval, now: datetime) -> list[str]:
+    cells = (
+        one.id,
+        one.command,
+        (one.patient or "").removeprefix("Patient/"),
+        moment.length(now - one.authored) if one.authored else "",
+        _expiry(one, now),
+        state(one, now),
+        _who(one),
+        "" if one.confidence is None else f"{one.confidence:.2f}",
+    )
+    return [render.visible(cell) for cell in cells]
+
+
+def _expiry(one: Approval, now: datetime) -> str:
+    is_open = one.status in ("requested", "in-progress")
+    return moment.distance(one.expires, now) if one.expires and is_open else ""
+
+
+def state(one: Approval, now: datetime) -> str:
+    """Return where a Task stands; one whose time is over waits for a sweep."""
+    return "expired" if one.expired(now) else one.state or one.status
+
+
+def _who(one: Approval) -> str:
+    return (" and " if one.dual else " or ").join(one.roles)
+
+
+def _summary(one: Approval) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "command": one.command,
+        "patient": one.patient,
+        "encounter": one.encounter,
+        "requester": one.requester,
+        "status": one.status,
+        "state": state(one, datetime.now(UTC)),
+        "authoredOn": moment.utc(one.authored) if one.authored else None,
+        "expires": moment.utc(one.expires) if one.expires else None,
+        "confidence": one.confidence,
+        "roles": list(one.roles),
+        "dual": one.dual,
+        "reasons": list(one.reasons),
+        "results": list(one.results),
+    }
+
+
+def dossier(opts: options.Options, found: Dossier) -> None:
+    """Print one command in full, with the history of its Task."""
+    if opts.json:
+        render.json(_document(found))
+    else:
+        for line in _full(found):
+            render.line(render.visible(line))
+    for warning in found.warnings:
+        render.note(f"warning: {warning}")
+
+
+def _document(found: Dossier) -> dict[str, Any]:
+    return {
+        **_summary(found.now),
+        "handedIn": _parsed(found.first.text),
+        "modified": _parsed(found.now.modified) if found.now.modified else None,
+        "commandSha256": found.digest,
+        "model": found.first.model,
+        "prompt": found.first.prompt,
+        "sources": list(found.first.sources),
+        "reason": found.now.reason,
+        "history": [
+            {
+                "version": one.task.version,
+                "at": moment.utc(one.at),
+                "status": one.task.status,
+                "state": one.task.state,
+                "by": one.author,
+                "onBehalfOf": one.on_behalf_of,
+                "approvers": [
+                    {"who": each.who, "roles": list(each.roles)} for each in one.task.approvers
+                ],
+            }
+            for one in found.versions
+        ],
+        "warnings": list(found.warnings),
+    }
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _full(found: Dossier) -> Iterator[str]:
+    now, first = datetime.now(UTC), found.first
+    expiry = _expiry(found.now, now)
+    yield f"{first.command} for {first.patient or 'no patient'}"
+    facts = (
+        ("task", f"Task/{first.id}"),
+        ("state", state(found.now, now) + (f", expires {expiry}" if expiry else "")),
+        ("approver", _who(found.now)),
+        ("because", ", ".join(first.reasons)),
+        ("encounter", first.encounter or ""),
+        ("handed in by", first.requester or ""),
+        ("confidence", "" if first.confidence is None else f"{first.confidence:.2f}, uncalibrated"),
+        ("model", first.model or ""),
+        ("prompt", first.prompt or ""),
+        ("sources", ", ".join(first.sources)),
+        ("results", ", ".join(found.now.results)),
+        ("reason", found.now.reason or ""),
+    )
+    yield from (f"  {name:<13} {value}" for name, value in facts if value)
+    yield ""
+    yield from _parameters("as it was handed in", first.text)
+    if found.now.modified:
+        yield from _parameters("as an approver changed it", found.now.modified)
+    yield "history"
+    yield from _history(found.versions)
+
+
+def _parameters(title: str, text: str) -> Iterator[str]:
+    yield title
+    parsed = _parsed(text)
+    shown = parsed.get("parameters", parsed) if isinstance(parsed, dict) else parsed
+    laid_out = json.dumps(shown, indent=2, ensure_ascii=False)
+    yield from (f"  {line}" for line in laid_out.splitlines())
+    yield ""
+
+
+def _history(versions: Sequence[Version]) -> Iterator[str]:
+    known = 0
+    for one in versions:
+        task = one.task
+        new = [f"{each.who} ({', '.join(each.roles)})" for each in task.approvers[known:]]
+        known = max(known, len(task.approvers))
+        approved = f"  approved by {', '.join(new)}" if new else ""
+        behalf = f" for {one.on_behalf_of}" if one.on_behalf_of else ""
+        where = f"{task.status:<11}  {task.state:<17}"
+        yield f"  {moment.local(one.at)}  {where}  {one.author or ''}{behalf}{approved}".rstrip()
+
+
+def intention(
+    opts: options.Options, found: Dossier, changes: Mapping[str, Any] | None, *, in_full: bool
+) -> None:
+    """Say what an approval will do: in full where somebody is about to be asked."""
+    if in_full and not opts.json:
+        dossier(opts, found)
+        for line in _changes(found, changes or {}):
+            render.line(render.visible(line))
+    else:
+        for warning in found.warnings:
+            render.note(f"warning: {warning}")
+    effect = _EFFECTS.get(found.first.command, "carries the command out")
+    about = f"{found.first.command} (Task/{found.first.id}) for {found.first.patient}"
+    render.note(f"{about}: {_turn(found)}, the Approval Queue Bot {effect}")
+
+
+def _turn(found: Dossier) -> str:
+    if not found.now.dual:
+        return "once you approve"
+    if found.now.approvers:
+        return "once you approve as the second, in the other role"
+    return "once you approve, and then somebody else in the other role"
+
+
+def _changes(found: Dossier, changes: Mapping[str, Any]) -> Iterator[str]:
+    if not changes:
+        return
+    yield "what you change"
+    own = found.now.parameters()
+    for name, value in changes.items():
+        yield f"  {name}"
+        yield f"  - {json.dumps(own.get(name), ensure_ascii=False)}"
+        yield f"  + {json.dumps(value, ensure_ascii=False)}"
+    yield ""
+
+
+def decided(answer: Mapping[str, Any] | None) -> None:
+    """Print what became of a decision; nothing where the answer has been printed already."""
+    if answer is None:
+        return
+    where = answer.get("businessStatus")
+    line = f"{answer.get('status')}{f' ({where})' if where else ''}"
+    if answer.get("executedResourceId"):
+        line += f": {answer.get('executedResourceType')}/{answer['executedResourceId']}"
+    if answer.get("provenanceId"):
+        line += f", Provenance/{answer['provenanceId']}"
+    render.line(render.visible(line))
+    if answer.get("alreadyDone"):
+        render.note("it was so before: nothing was done")
+    elif where == "awaiting-second":
+        render.note("nothing is done before somebody else approves in the other role")
+
+
+def swept(answer: Mapping[str, Any] | None) -> None:
+    """Print the counts of a sweep; nothing where the answer has been printed already."""
+    if answer is None:
+        return
+    counts = ((k, v) for k, v in answer.items() if isinstance(v, int) and not isinstance(v, bool))
+    render.line(", ".join(f"{name} {count}" for name, count in counts) or "nothing to do")
