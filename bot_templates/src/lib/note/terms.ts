@@ -46,9 +46,19 @@ const JUDGEMENTS: readonly { judges: RegExp; words: RegExp; codes: RegExp }[] = 
   judgement('abnormal', 'high|elevated|low|positive', 'AA?|HH?|LL?|POS'),
   judgement('positive', 'detected', 'POS'),
   judgement('negative', 'not detected|undetected', 'NEG'),
-  judgement('severe|critical', 'life[- ]threatening', 'HH|LL|AA'),
+  judgement('critical', 'life[- ]threatening', 'HH|LL|AA'),
   judgement('resolved|recovered|cured|in remission', 'remission', 'none'),
+  judgement('well[- ]controlled', 'good control', 'none'),
+  judgement('uncontrolled|poorly[- ]controlled', 'poor control', 'none'),
+  judgement('improv\\w{1,6}|better', 'recover\\w{1,4}', 'B'),
+  judgement('worse\\w{0,4}|deteriorat\\w{1,4}', 'exacerbat\\w{1,4}', 'W'),
 ];
+
+/** Words by which a condition becomes another: a side, a course, a degree. A source must say the same. */
+const QUALIFIER = anyOf(
+  'left|right|bilateral|mild|moderate|severe|acute|chronic|recurrent|progressive|stable|unstable|controlled',
+  'primary|secondary|malignant|benign|confirmed|terminal'
+);
 
 function judgement(judges: string, alsoWords: string, codes: string): (typeof JUDGEMENTS)[number] {
   return {
@@ -68,9 +78,12 @@ export function unsupportedMedicines(text: string, said: string): string[] {
   return unnamed(MEDICINE, text, said);
 }
 
-/** Whether a text judges, such as "elevated", where another text does not judge alike. */
+/** Whether a text judges, such as "elevated" or "left", where another text does not judge alike. */
 export function unsupportedJudgement(text: string, said: string): boolean {
-  return JUDGEMENTS.some(({ judges, words, codes }) => judges.test(text) && !words.test(said) && !codes.test(said));
+  const judgesAlone = JUDGEMENTS.some(
+    ({ judges, words, codes }) => judges.test(text) && !words.test(said) && !codes.test(said)
+  );
+  return judgesAlone || unnamed(QUALIFIER, text, said).length > 0;
 }
 
 /** A text without its words of judgement. */
@@ -79,9 +92,14 @@ export function withoutJudgements(text: string): string {
 }
 
 function unnamed(terms: RegExp, text: string, said: string): string[] {
-  const known = said.toLowerCase().replace(/\s+/g, ' ');
+  // From the beginning of a word: "nontender" does not bear out "tender".
+  const known = ` ${words(said)}`;
   const used = text.replace(/\s+/g, ' ').match(terms) ?? [];
-  return [...new Set(used.map((term) => term.toLowerCase()))].filter((term) => !known.includes(stem(term)));
+  return [...new Set(used.map(words))].filter((term) => !known.includes(` ${stem(term)}`));
+}
+
+function words(text: string): string {
+  return text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ');
 }
 
 /** Without the ending of a plural or a verb: `wheezing` is said where `wheeze` is. */
