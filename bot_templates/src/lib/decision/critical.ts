@@ -41,8 +41,7 @@ export type NotAssessed =
   | 'COMPARATOR'
   | 'NO_RULE_FOR_AGE'
   | 'AI_LABELLED'
-  | 'FUTURE_DATE'
-  | 'NO_DATE';
+  | 'FUTURE_DATE';
 
 export interface Unassessed {
   observation: string;
@@ -197,7 +196,7 @@ function nameOf(code: CodeableConcept | undefined): string {
   return code?.text ?? code?.coding?.find(({ display }) => display)?.display ?? 'Result';
 }
 
-/** When a result was true of the patient. */
+/** When a result was true of the patient, or was issued. */
 export function dateOf(observation: Observation): string | undefined {
   return (
     observation.effectiveDateTime ??

@@ -55,6 +55,11 @@ const SPELLINGS = new Map([
   ...Object.entries(TABLES.criticalValues.spellings).map(([spelling, code]) => [folded(spelling), code] as const),
 ]);
 
+/** Whether the tables know a UCUM code. */
+export function isKnownUnit(code: string): boolean {
+  return CODES.has(code);
+}
+
 /** A UCUM code that the tables know; annotations such as `{beats}` say nothing of the size. */
 function codedUnit(code: string, isUcum: boolean): string | undefined {
   const bare = code.replace(/\{[^{}]*\}/g, '');
