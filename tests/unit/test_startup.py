@@ -20,7 +20,17 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["db", "--help"], ["login", "--help"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--help"],
+        ["--version"],
+        ["db", "--help"],
+        ["login", "--help"],
+        ["bot", "exec", "--help"],
+        ["approvals", "approve", "--help"],
+    ],
+)
 def test_help_loads_nothing_heavy(args: list[str]) -> None:
     """Help and version come without the network, database, template and terminal libraries."""
     script = (
