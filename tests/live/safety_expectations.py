@@ -13,8 +13,6 @@ from tests.live.safety_scene import BrokenError, Scene, at, short, text_of
 
 SETTLE_SECONDS = 1.0
 """How long something that a subscription would do is waited for."""
-PATIENCE = 8.0
-"""Seconds in which a resource must come to what is expected of it."""
 
 
 class Expectations:
@@ -109,38 +107,30 @@ class Expectations:
                 raise BrokenError(f"the trail says {text!r}")
 
     def _expect_count(self, what: Json) -> None:
-        """A search finds so many resources; with `later`, a moment later too."""
+        """A search finds so many resources; `within` some seconds, and with `later` for a while."""
         query, wanted = self._filled(what["search"]), what["is"]
-        deadline = time.monotonic() + PATIENCE
-        while len(self._scene.find(query)) < wanted and time.monotonic() < deadline:
-            time.sleep(polling.FIRST_PAUSE)
-        if what.get("later"):
-            time.sleep(SETTLE_SECONDS)
-        found = len(self._scene.find(query))
-        if found != wanted:
-            raise BrokenError(f"{found} instead of {wanted} by {query}")
+        seen = self._wait(lambda: len(self._scene.find(query)), wanted, what)
+        if seen != wanted:
+            raise BrokenError(f"{seen} instead of {wanted} by {query}")
 
     def _expect_state(self, what: Json) -> None:
-        """A resource comes to have these values at these dotted paths."""
+        """A resource has these values at dotted paths; `within` some seconds, `later` for long."""
         reference = self._scene.reference(what["of"])
         wanted = self._filled(what["has"])
 
-        def seen() -> Json:
+        def state() -> Json:
             current = self._admin.read(reference)
             return {path: at(current, path) for path in wanted}
 
-        try:
-            polling.until(lambda: seen() == wanted, f"{reference} to be {wanted}", PATIENCE)
-        except AssertionError:
-            raise BrokenError(f"{what['of']} is {seen()}, not {wanted}") from None
+        seen = self._wait(state, wanted, what)
+        if seen != wanted:
+            raise BrokenError(f"{what['of']} is {seen}, not {wanted}")
 
     def _expect_rows(self, what: Json) -> None:
-        """A resource has so many rows (`is`, `most`), which hold `texts`, `lack` others, and so on.
+        """A resource has so many rows (`is`, `most`), which hold `texts` and `lack` others.
 
-        `columns` says what each row has. With `later`, a moment later.
+        `columns` says what each row has.
         """
-        if what.get("later"):
-            time.sleep(float(what["later"]))
         rows = self._scene.stage.rows(self._scene.known[what["of"]])
         if len(rows) != what.get("is", len(rows)) or len(rows) > what.get("most", len(rows)):
             raise BrokenError(f"{len(rows)} rows")
@@ -165,6 +155,18 @@ class Expectations:
             raise BrokenError(f"{name} is gone") from None
         if current["meta"]["versionId"] != known["meta"]["versionId"]:
             raise BrokenError(f"{name} was changed")
+
+    def _wait(self, look: Callable[[], Any], wanted: Any, what: Json) -> Any:
+        """Return what is seen once it is what is wanted, or at the end; see it again `later`."""
+        deadline = time.monotonic() + what.get("within", 0)
+        seen = look()
+        while seen != wanted and time.monotonic() < deadline:
+            time.sleep(polling.FIRST_PAUSE)
+            seen = look()
+        if what.get("later") and seen == wanted:
+            time.sleep(SETTLE_SECONDS)
+            seen = look()
+        return seen
 
     def _answer(self, what: Json) -> Any:
         return self._scene.answers[what.get("of", "answer")]

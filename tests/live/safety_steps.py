@@ -127,6 +127,9 @@ class Steps:
         self._scene.stage.wait_for_rows(self._scene.known[wish])
         self._scene.ran.append("embedding")
 
+    def _do_pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def _do_fault(self, wish: Json) -> None:
         """Have the model server do something wrong from now on."""
         self._scene.model.add(wish)

@@ -87,18 +87,29 @@ describe('Audit Logging Bot', () => {
   });
 
   test('several events are written in one call, each at its own time', async () => {
+    const recorded = [60_000, 5_000].map((before) => new Date(Date.now() - before).toISOString());
     const events = ['llm_request', 'llm_response'].map((eventType, index) => ({
       eventType,
       action: 'E',
       outcome: 0,
       patientId,
-      recorded: `2024-05-0${index + 1}T08:00:00Z`,
+      recorded: recorded[index],
     }));
     const output = await clinic.execute('audit-logging', { events });
     expect(output.auditEventIds).toHaveLength(2);
-    const found = await clinic.find<AuditEvent>('AuditEvent', `patient=Patient/${patientId}&date=lt2024-06-01`);
-    expect(found.map(({ recorded }) => recorded?.slice(0, 10)).sort()).toEqual(['2024-05-01', '2024-05-02']);
+    const found = await clinic.find<AuditEvent>('AuditEvent', `patient=Patient/${patientId}`);
+    expect(found.map((event) => event.recorded).sort()).toEqual(recorded);
   });
+
+  test.each(['2019-03-04T10:00:00Z', '2199-03-04T10:00:00Z'])(
+    'an event is not dated to %s, which is noted as a claim',
+    async (recorded) => {
+      await write({ patientId, recorded, detail: { sources: 3 } });
+      const event = await one(`patient=Patient/${patientId}&subtype=urn:medbots/ai-audit-event|command_received`);
+      expect(Math.abs(Date.now() - Date.parse(event.recorded))).toBeLessThan(60_000);
+      expect(details(event)).toMatchObject({ sources: '3', 'claimed-recorded': new Date(recorded).toISOString() });
+    }
+  );
 
   test.each([
     ['an unknown type', { eventType: 'command_invented' }],

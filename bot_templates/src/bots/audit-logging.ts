@@ -57,6 +57,9 @@ function readRecords(input: BotInput): AuditRecord[] {
   return events.map(readRecord);
 }
 
+/** The longest between an event and its writing: a bot's run, a call that is tried again, clocks that differ. */
+const MOST_LATE_MS = 3_600_000;
+
 /** Everything a caller says is a claim; who the caller is, the server attests. */
 function readRecord(fields: Fields): AuditRecord {
   const record: AuditRecord = {
@@ -70,14 +73,24 @@ function readRecord(fields: Fields): AuditRecord {
     commandId: fields.text('commandId', 128),
     claimedPractitionerId: fields.id('practitionerId', 'Practitioner'),
     claimedBot: readReference(fields, 'claimedBot'),
-    recorded: fields.instant('recorded'),
     prompt: fields.text('prompt', GREATEST_TEXT),
     response: fields.text('response', GREATEST_TEXT),
     confidence: fields.number('confidence', 0, 1),
-    detail: fields.facts('detail', 20, 200),
+    ...readTime(fields),
   };
   fields.done();
   return record;
+}
+
+/** When it happened, by the caller: a time that cannot be that of this call is noted as a claim, and changes none. */
+function readTime(fields: Fields): Pick<AuditRecord, 'recorded' | 'detail'> {
+  const claimed = fields.instant('recorded');
+  const detail = fields.facts('detail', 20, 200);
+  if (claimed === undefined) {
+    return { detail };
+  }
+  const late = Math.abs(Date.now() - Date.parse(claimed)) > MOST_LATE_MS;
+  return late ? { detail: { ...detail, 'claimed-recorded': claimed } } : { recorded: claimed, detail };
 }
 
 /** FHIR writes the outcome as a code; a number means the same. */

@@ -26,17 +26,7 @@ export class Fields {
 
   /** A text that is not blank, trimmed. */
   text(name: string, longest: number): string | undefined {
-    const value = this.#take(name);
-    if (value === undefined) {
-      return undefined;
-    }
-    if (typeof value !== 'string' || value.trim() === '') {
-      throw this.#invalid(name, 'must be a text that is not blank');
-    }
-    if (value.length > longest) {
-      throw this.#invalid(name, `must have at most ${longest} characters`);
-    }
-    return value.trim();
+    return this.#words(name, longest)?.trim();
   }
 
   /**
@@ -44,15 +34,9 @@ export class Fields {
    * stored, and dropping them would change what somebody wrote.
    */
   verbatim(name: string, longest: number): string | undefined {
-    const value = this.#take(name);
+    const value = this.#words(name, longest);
     if (value === undefined) {
       return undefined;
-    }
-    if (typeof value !== 'string' || value.trim() === '') {
-      throw this.#invalid(name, 'must be a text that is not blank');
-    }
-    if (value.length > longest) {
-      throw this.#invalid(name, `must have at most ${longest} characters`);
     }
     if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/.test(value) || !value.isWellFormed()) {
       throw this.#invalid(name, 'must hold no control characters and no half characters');
@@ -236,6 +220,20 @@ export class Fields {
       const name = /^\w{1,40}$/.test(unknown) ? `${this.#path}${unknown}` : `${this.#path}(unprintable)`;
       throw new BotFailure('INVALID_INPUT', `${name} is no field of this bot`, { field: name });
     }
+  }
+
+  #words(name: string, longest: number): string | undefined {
+    const value = this.#take(name);
+    if (value === undefined) {
+      return undefined;
+    }
+    if (typeof value !== 'string' || value.trim() === '') {
+      throw this.#invalid(name, 'must be a text that is not blank');
+    }
+    if (value.length > longest) {
+      throw this.#invalid(name, `must have at most ${longest} characters`);
+    }
+    return value;
   }
 
   #list(name: string, most: number, what: string): unknown[] | undefined {

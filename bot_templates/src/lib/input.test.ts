@@ -1,6 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { parseInput } from './input.ts';
 
+const repeated = (times: number) => Array.from({ length: times }, () => ({ name: 'a', valueInteger: 1 }));
+
+function nested(depth: number): object[] {
+  let parameter: object[] = repeated(1);
+  for (let level = 0; level < depth; level++) {
+    parameter = [{ name: 'a', part: parameter }];
+  }
+  return parameter;
+}
+
 describe('parseInput', () => {
   test('takes plain JSON as it is', () => {
     expect(parseInput({ query: 'asthma', limit: 3 })).toEqual({
@@ -72,8 +82,18 @@ describe('parseInput', () => {
     ['Parameters that are no list', { resourceType: 'Parameters', parameter: { name: 'query' } }],
     ['a parameter without a name', { resourceType: 'Parameters', parameter: [{ valueString: 'x' }] }],
     ['a parameter that is none', { resourceType: 'Parameters', parameter: [null] }],
+    ['more parameters than any command has', { resourceType: 'Parameters', parameter: repeated(1_001) }],
+    ['parts in parts without end', { resourceType: 'Parameters', parameter: nested(20_000) }],
   ])('refuses %s', (_name, input) => {
     expect(() => parseInput(input)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
+  });
+
+  test('reads many repetitions in no time', () => {
+    const started = Date.now();
+    expect(parseInput({ resourceType: 'Parameters', parameter: repeated(1_000) })).toMatchObject({
+      fields: { a: repeated(1_000).map(() => 1) },
+    });
+    expect(Date.now() - started).toBeLessThan(100);
   });
 
   test('takes Parameters without a parameter for an empty command', () => {

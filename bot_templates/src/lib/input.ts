@@ -43,30 +43,40 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Entries of one list of Parameters, and how deep parts may nest: reading them must not hold the server up. */
+const MOST_PARAMETERS = 1_000;
+const DEEPEST_PART = 8;
+
 /** A repeated name makes an array; a parameter with parts makes an object. */
-function parameterFields(parameters: ParametersParameter[] | undefined): Record<string, unknown> {
+function parameterFields(parameters: ParametersParameter[] | undefined, depth = 0): Record<string, unknown> {
   if (parameters !== undefined && !Array.isArray(parameters)) {
     throw new BotFailure('INVALID_INPUT', 'Parameters.parameter must be an array');
   }
-  const fields = new Map<string, unknown>();
+  if ((parameters?.length ?? 0) > MOST_PARAMETERS) {
+    throw new BotFailure('INVALID_INPUT', `Parameters may have at most ${MOST_PARAMETERS} entries in a list`);
+  }
+  if (depth > DEEPEST_PART) {
+    throw new BotFailure('INVALID_INPUT', `Parameters may have at most ${DEEPEST_PART} parts in one another`);
+  }
+  const values = new Map<string, unknown[]>();
   for (const parameter of parameters ?? []) {
     if (!isObject(parameter) || typeof parameter.name !== 'string') {
       throw new BotFailure('INVALID_INPUT', 'Every entry of Parameters.parameter needs a name');
     }
-    const value = parameterValue(parameter as unknown as ParametersParameter);
-    const earlier = fields.get(parameter.name);
+    const value = parameterValue(parameter as unknown as ParametersParameter, depth);
+    const earlier = values.get(parameter.name);
     if (earlier === undefined) {
-      fields.set(parameter.name, value);
+      values.set(parameter.name, [value]);
     } else {
-      fields.set(parameter.name, Array.isArray(earlier) ? [...earlier, value] : [earlier, value]);
+      earlier.push(value);
     }
   }
-  return Object.fromEntries(fields);
+  return Object.fromEntries([...values].map(([name, all]) => [name, all.length === 1 ? all[0] : all]));
 }
 
-function parameterValue(parameter: ParametersParameter): unknown {
+function parameterValue(parameter: ParametersParameter, depth: number): unknown {
   if (parameter.part !== undefined) {
-    return parameterFields(parameter.part);
+    return parameterFields(parameter.part, depth + 1);
   }
   if (parameter.resource !== undefined) {
     return parameter.resource;

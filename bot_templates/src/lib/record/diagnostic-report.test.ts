@@ -1,11 +1,16 @@
 import type { DiagnosticReport } from '@medplum/fhirtypes';
 import { describe, expect, test } from 'vitest';
-import { observation } from '../../../test/support/records.ts';
+import { observation, PATIENT } from '../../../test/support/records.ts';
 import { nothing, REFERENCED, sectionsOf } from '../../../test/support/sections.ts';
 import { recordText } from './record-text.ts';
 
 describe('a DiagnosticReport', () => {
-  const base: DiagnosticReport = { resourceType: 'DiagnosticReport', status: 'final', code: { text: 'Blood count' } };
+  const base: DiagnosticReport = {
+    resourceType: 'DiagnosticReport',
+    status: 'final',
+    subject: { reference: `Patient/${PATIENT}` },
+    code: { text: 'Blood count' },
+  };
 
   test('tells conclusion, codes and the results that can be read', async () => {
     const resource: DiagnosticReport = {
@@ -46,6 +51,21 @@ describe('a DiagnosticReport', () => {
     const record = await recordText({ ...base, result }, { ...nothing, observations });
     expect(asked).toEqual([30]);
     expect(record.skipped).toEqual([{ reason: '15 of 45 results are too many' }]);
+  });
+
+  test('leaves out results of another patient, referred to or contained', async () => {
+    const theirs = { subject: { reference: `Patient/${REFERENCED}` } };
+    const found = [observation('Mine', 1), observation('Theirs', 2, theirs)];
+    const contained = [observation('Hidden', 3, { ...theirs, id: 'o' }), observation('Own', 4, { id: 'p' })];
+    const references = ['#o', '#p', `Observation/${REFERENCED}`, `Observation/${REFERENCED}`];
+    const resource = { ...base, contained, result: references.map((reference) => ({ reference })) };
+    const observations = async () => found;
+    const record = await recordText(resource, { ...nothing, observations });
+    expect(record.skipped).toEqual([{ reason: '2 of 4 results are of another patient' }]);
+    const { Results } = await sectionsOf(resource, { observations });
+    expect(Results).toContain('Mine');
+    expect(Results).toContain('Own');
+    expect(Results).not.toMatch(/Theirs|Hidden/);
   });
 
   test('leaves out results entered in error', async () => {

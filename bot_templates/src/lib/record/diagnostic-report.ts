@@ -59,5 +59,15 @@ async function reportResults(
   if (found.length < taken.length) {
     skipped.push({ reason: `${taken.length - found.length} of ${references.length} results could not be read` });
   }
-  return found.filter((observation) => observation.status !== 'entered-in-error' && observation.status !== 'cancelled');
+  const own = found.filter((observation) => isOfSubject(observation, report));
+  if (own.length < found.length) {
+    skipped.push({ reason: `${found.length - own.length} of ${references.length} results are of another patient` });
+  }
+  return own.filter((observation) => observation.status !== 'entered-in-error' && observation.status !== 'cancelled');
+}
+
+/** A report may refer to anybody's results: another patient's must not be found in this one's record. */
+function isOfSubject({ subject }: Observation, report: DiagnosticReport): boolean {
+  // A contained result need not repeat of whom it is.
+  return subject?.reference === undefined || subject.reference === report.subject?.reference;
 }
