@@ -11,12 +11,14 @@ export interface ResourceKey {
 
 /**
  * What the client's user may read of some resources, in one request.
+ * @param patientId - Whose the resources must be, as the record itself says; without one, they may be anybody's.
  * @returns The current version id of each, by `Type/id`; what is gone or may not be read is absent.
  * @throws BotFailure DB_ERROR or TIMEOUT when the server could not tell.
  */
 export async function readableVersions(
   medplum: MedplumClient,
-  resources: readonly ResourceKey[]
+  resources: readonly ResourceKey[],
+  patientId?: string
 ): Promise<Map<string, string>> {
   if (resources.length === 0) {
     return new Map();
@@ -27,7 +29,9 @@ export async function readableVersions(
     type: 'batch',
     entry: types.map((type) => {
       const ids = resources.filter(({ resourceType }) => resourceType === type).map(({ resourceId }) => resourceId);
-      return { request: { method: 'GET', url: `${type}?_id=${ids.join(',')}&_count=${ids.length}&_fields=id,meta` } };
+      const ofPatient = patientId === undefined ? '' : `&subject=Patient/${patientId}`;
+      const url = `${type}?_id=${ids.join(',')}${ofPatient}&_count=${ids.length}&_fields=id,meta`;
+      return { request: { method: 'GET', url } };
     }),
   };
   const answer = await fhirRequest('Reading the hits again', 'DB_ERROR', (signal) =>

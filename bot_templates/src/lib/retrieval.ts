@@ -34,8 +34,8 @@ const OVERFETCH = 3;
 /**
  * Finds records by meaning, with the rights of the run.
  *
- * Every hit is read again through FHIR: what the requester may not read, what is gone and what changed since it was
- * embedded is dropped.
+ * Every hit is read again through FHIR: what the requester may not read, what is gone, what changed since it was
+ * embedded, and what is not the patient's is dropped.
  * @throws BotFailure NOT_CONFIGURED, PHI_ROUTE_BLOCKED, LLM_ROUTER_ERROR, EMBEDDING_ERROR, DIMENSION_MISMATCH, TIMEOUT,
  * DB_ERROR
  */
@@ -59,7 +59,7 @@ export async function retrieve(run: BotRun, task: ClinicTask, query: Query): Pro
       limit: query.limit * OVERFETCH,
     })
   );
-  const versions = await readableVersions(run.medplum, found);
+  const versions = await readableVersions(run.medplum, found, patientId);
   const kept = found.filter((hit) => versions.get(`${hit.resourceType}/${hit.resourceId}`) === hit.versionId);
   return {
     hits: kept.slice(0, query.limit).map((hit) => ({ ...hit, textHidden: fieldsHidden(hit.resourceType) })),

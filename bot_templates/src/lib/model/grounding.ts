@@ -118,10 +118,20 @@ export function textOf(cited: readonly Source[]): string {
   return cited.map((source) => `${source.title}\n${source.date ?? ''}\n${source.text}`).join('\n');
 }
 
+/** Words that say nothing by themselves. English, German, French, Spanish. */
 const FRAME = new Set(
-  'about after also because been before being both could does documented during each from have into more most must only other over patient patients record recorded reported same shows since some such than that their them then there these they this those through under until were what when where which while will with would your'.split(
-    ' '
-  )
+  [
+    'about after also and are because been before being both but can could did does documented due during each for from',
+    'had has have her him his how into its may more most must not now off one only other our out over patient patients per',
+    'record recorded reported same she shows since some such than that the their them then there these they this those',
+    'through too two under until via was were what when where which while who why will with would yes you your',
+    'aber als am auf aus bei bis das dem den der des die ein eine einem einen einer eines für hat ihr im in ist mit nach',
+    'nicht oder sein sich sie sind und unter von war wird wurde zu zum zur',
+    'aux avec ces cette dans des elle est les leur mais par pas pour que qui ses son sont sur une',
+    'con como del ella entre esta este fue hay las los más para pero por según ser sin son una',
+  ]
+    .join(' ')
+    .split(' ')
 );
 
 /** Spellings of one word. */
