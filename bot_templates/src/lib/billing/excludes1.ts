@@ -29,7 +29,10 @@ export function excludes1Among(codes: readonly string[]): Excludes1Alert[] {
           const pair: [number, number] = [Math.min(index, other), Math.max(index, other)];
           const key = pair.join();
           if (!alerts.has(key)) {
-            alerts.set(key, { codes: pair.map((at) => codes[at]) as [string, string], note: `${scope} excludes ${target}` });
+            alerts.set(key, {
+              codes: pair.map((at) => codes[at]) as [string, string],
+              note: `${scope} excludes ${target}`,
+            });
           }
         }
       }

@@ -12,7 +12,11 @@ describe('The ICD-10-CM table', () => {
     ['S13.4XXA', 'S13.4XXA', 'Sprain of ligaments of cervical spine, initial encounter'],
     ['s134xxd', 'S13.4XXD', 'Sprain of ligaments of cervical spine, subsequent encounter'],
     ['W19.XXXA', 'W19.XXXA', 'Unspecified fall, initial encounter'],
-    ['S52.501A', 'S52.501A', 'Unspecified fracture of the lower end of right radius, initial encounter for closed fracture'],
+    [
+      'S52.501A',
+      'S52.501A',
+      'Unspecified fracture of the lower end of right radius, initial encounter for closed fracture',
+    ],
     ['M1A.0110', 'M1A.0110', 'Idiopathic chronic gout, right shoulder, without tophus (tophi)'],
     ['C7A.00', 'C7A.00', 'Malignant carcinoid tumor of unspecified site'],
     ['QA0.0101', 'QA0.0101', 'SCN2A-related neurodevelopmental disorder'],
@@ -58,7 +62,9 @@ describe('The ICD-10-CM table', () => {
   test('a leaf knows what it includes and what stands above it', () => {
     expect(lookUp('I10')).toMatchObject({ terms: expect.arrayContaining(['high blood pressure']) as unknown });
     expect(lookUp('E11.65')).toMatchObject({ category: 'Type 2 diabetes mellitus' });
-    expect(lookUp('S13.4XXA')).toMatchObject({ terms: expect.arrayContaining(['Whiplash injury of cervical spine']) as unknown });
+    expect(lookUp('S13.4XXA')).toMatchObject({
+      terms: expect.arrayContaining(['Whiplash injury of cervical spine']) as unknown,
+    });
   });
 
   test('a lookup takes no time worth speaking of', () => {

@@ -98,7 +98,9 @@ function lineOf(code: string): Line | undefined {
   if (start < 0) {
     return undefined;
   }
-  const [, description = '', terms = '', ending = ''] = block.slice(start + 1, block.indexOf('\n', start + 1)).split('\t');
+  const [, description = '', terms = '', ending = ''] = block
+    .slice(start + 1, block.indexOf('\n', start + 1))
+    .split('\t');
   return { description, terms: terms === '' ? [] : terms.split('|'), ending };
 }
 

@@ -1,0 +1,116 @@
+import type { Task } from '@medplum/fhirtypes';
+import { type CommandAnswer, submitCommand } from '../commands/submit.ts';
+import { searchPage } from '../fhir.ts';
+import { referencedId } from '../ids.ts';
+import type { BotRun } from '../run.ts';
+import type { Assembled } from './assemble.ts';
+import type { EncounterRecord } from './encounter-record.ts';
+import { ICD10CM } from './icd10cm.ts';
+import { PROMPT } from './note-codes.ts';
+
+export const COMMAND = 'SuggestBillingCodes';
+const COMMAND_SYSTEM = 'http://medplum.com/ai-command';
+
+/** Statuses in which a Task still waits for somebody. */
+const OPEN = 'draft,requested,received,accepted,ready,in-progress,on-hold';
+/** What the Command Processor takes: codes or sources of a command, diagnoses and modifiers of a procedure. */
+const MOST = { codes: 50, sources: 50, diagnoses: 12, modifiers: 4 } as const;
+
+/** What became of the suggestion. */
+export interface Submitted {
+  command: Pick<CommandAnswer, 'action' | 'commandId' | 'blockReason' | 'duplicate'> & { command: string };
+  taskId: string | undefined;
+  warnings: string[];
+}
+
+/**
+ * Hands the suggestion in as one command, unless one for the same encounter is open: then that one stands, for a
+ * model that words its answer otherwise must not make a second Task.
+ * @throws BotFailure of the search or of the Command Processor
+ */
+export async function submitSuggestion(
+  run: BotRun,
+  record: EncounterRecord,
+  suggestion: Assembled,
+  model: string | undefined
+): Promise<Submitted> {
+  const open = await openTask(run, record);
+  if (open !== undefined) {
+    return { command: { command: COMMAND, duplicate: true }, taskId: open, warnings: ['SUGGESTION_ALREADY_OPEN'] };
+  }
+  const all = suggestedCodes(suggestion);
+  const suggested = all.slice(0, MOST.codes);
+  const answer = await submitCommand(run, {
+    command: COMMAND,
+    patientId: record.patientId,
+    encounterId: record.encounter.id,
+    // As sure as the least sure of its codes.
+    confidence: Math.min(...suggested.map(({ confidence }) => confidence)),
+    ...(model === undefined ? {} : { aiModel: model, promptTemplate: `${PROMPT.id}/${PROMPT.version}` }),
+    sources: sourcesOf(suggestion),
+    parameters: { encounterId: record.encounter.id, suggestedCodes: suggested },
+  });
+  const { action, commandId, blockReason, duplicate } = answer;
+  return {
+    command: { command: COMMAND, ...present({ action, commandId, blockReason, duplicate }) },
+    taskId: answer.taskId,
+    warnings: [
+      ...(answer.success ? [] : ['COMMAND_BLOCKED']),
+      ...(all.length > suggested.length ? ['CODES_LIMITED'] : []),
+      ...(answer.warnings ?? []),
+    ],
+  };
+}
+
+async function openTask(run: BotRun, { encounter, patientId }: EncounterRecord): Promise<string | undefined> {
+  const query = new URLSearchParams({
+    encounter: `Encounter/${encounter.id}`,
+    code: `${COMMAND_SYSTEM}|${COMMAND}`,
+    status: OPEN,
+    _sort: '_lastUpdated',
+    _count: '10',
+  });
+  const page = await searchPage<Task>(run.medplum, 'Task', query.toString(), 'DB_ERROR');
+  const tasks = (page.entry ?? []).map(({ resource }) => resource);
+  return tasks.find((task) => referencedId(task?.for?.reference, 'Patient') === patientId)?.id;
+}
+
+type SuggestedCode = Record<string, unknown> & { confidence: number };
+
+/** The codes as the Command Processor takes them: the primary diagnosis first, never a price. */
+function suggestedCodes({ diagnoses, procedures, modifiers }: Assembled): SuggestedCode[] {
+  const primaryFirst = [...diagnoses].sort((one, other) => Number(other.isPrimary) - Number(one.isPrimary));
+  return [
+    ...primaryFirst.map(({ code, display, confidence, isPrimary }) => ({
+      system: ICD10CM,
+      code,
+      ...(display === undefined ? {} : { display }),
+      confidence,
+      ...(isPrimary ? { isPrimary } : {}),
+    })),
+    ...procedures.map(({ system, code, confidence, diagnoses: supporting }) => {
+      const own = modifiers
+        .filter(({ appliesTo }) => appliesTo === code)
+        .map((each) => each.code)
+        .slice(0, MOST.modifiers);
+      return {
+        system,
+        code,
+        confidence,
+        ...(own.length > 0 ? { modifiers: own } : {}),
+        ...(supporting.length > 0 ? { diagnoses: supporting.slice(0, MOST.diagnoses) } : {}),
+      };
+    }),
+  ];
+}
+
+function sourcesOf({ diagnoses, procedures }: Assembled): string[] {
+  const references = [...diagnoses, ...procedures].flatMap(({ evidence }) =>
+    evidence.map(({ reference }) => reference)
+  );
+  return [...new Set(references)].slice(0, MOST.sources);
+}
+
+function present<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
