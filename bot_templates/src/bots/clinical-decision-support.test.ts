@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { DetectedIssue, Encounter, MedicationRequest } from '@medplum/fhirtypes';
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { DetectedIssue, MedicationRequest } from '@medplum/fhirtypes';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { useClinic } from '../../test/support/clinic.ts';
-import { allergyCode, CDS, Deciding, Subscribed } from '../../test/support/deciding.ts';
+import { allergyCode, CDS, Deciding } from '../../test/support/deciding.ts';
 import { exampleOf, expectOutput } from '../../test/support/page.ts';
 
 describe('Clinical Decision Support Bot', () => {
@@ -21,14 +21,19 @@ describe('Clinical Decision Support Bot', () => {
       const first = await it.ask();
       const second = await it.ask();
       const references = [warfarin, aspirin].map(({ id }) => `MedicationRequest/${id}`).sort();
-      expect(first).toMatchObject({ success: true, interactions: [{ rule: 'warfarin-aspirin', severity: 'high', implicated: references }] });
+      expect(first).toMatchObject({
+        success: true,
+        interactions: [{ rule: 'warfarin-aspirin', severity: 'high', implicated: references }],
+      });
       const found = await it.issues();
       expect(found).toMatchObject([
         {
           status: 'final',
           severity: 'high',
           code: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'DRG' }] },
-          identifier: [{ system: 'urn:medbots/detected-issue', value: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown }],
+          identifier: [
+            { system: 'urn:medbots/detected-issue', value: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown },
+          ],
           author: { reference: expect.stringMatching(/^Device\//) as unknown },
           implicated: references.map((reference) => ({ reference })),
         },
@@ -80,7 +85,13 @@ describe('Clinical Decision Support Bot', () => {
       });
       await it.order('', { medicationReference: { reference: `Medication/${medication.id}` } });
       await it.order('', {
-        contained: [{ resourceType: 'Medication', id: 'a', code: { coding: [{ system: 'http://www.nlm.nih.gov/research/umls/rxnorm', code: '1191' }] } }],
+        contained: [
+          {
+            resourceType: 'Medication',
+            id: 'a',
+            code: { coding: [{ system: 'http://www.nlm.nih.gov/research/umls/rxnorm', code: '1191' }] },
+          },
+        ],
         medicationReference: { reference: '#a' },
       });
       expect(await it.ask()).toMatchObject({ interactions: [{ rule: 'warfarin-aspirin' }], unrecognised: [] });
@@ -101,7 +112,10 @@ describe('Clinical Decision Support Bot', () => {
         {
           code: { coding: [{ code: 'ALGY' }] },
           severity: 'high',
-          implicated: [{ reference: `AllergyIntolerance/${allergy.id}` }, { reference: `MedicationRequest/${order.id}` }],
+          implicated: [
+            { reference: `AllergyIntolerance/${allergy.id}` },
+            { reference: `MedicationRequest/${order.id}` },
+          ],
         },
       ]);
       await clinic.admin.updateResource({ ...allergy, verificationStatus: allergyCode('verification', 'refuted') });
@@ -116,7 +130,11 @@ describe('Clinical Decision Support Bot', () => {
       expect(output).toMatchObject({
         unrecognised: [`MedicationRequest/${order.id}`, `AllergyIntolerance/${allergy.id}`],
         statement: expect.stringContaining('No finding is no safety') as unknown,
-        ruleset: { id: 'medbots-decision-rules', version: expect.any(String) as unknown, date: expect.any(String) as unknown },
+        ruleset: {
+          id: 'medbots-decision-rules',
+          version: expect.any(String) as unknown,
+          date: expect.any(String) as unknown,
+        },
       });
       expect(output.warnings).toContain('UNRECOGNISED_MEDICATION');
       expect(JSON.stringify(output)).not.toContain('Zyxomab');
@@ -184,7 +202,9 @@ describe('Clinical Decision Support Bot', () => {
       const observation = await it.potassium(6.8);
       const first = await ask();
       expect(first).toMatchObject({
-        criticalFindings: [{ observation: `Observation/${observation.id}`, rule: 'potassium', interpretation: 'HH', superseded: false }],
+        criticalFindings: [
+          { observation: `Observation/${observation.id}`, rule: 'potassium', interpretation: 'HH', superseded: false },
+        ],
         commands: [{ action: 'executed', observation: `Observation/${observation.id}` }],
       });
       await ask();
@@ -207,7 +227,9 @@ describe('Clinical Decision Support Bot', () => {
     });
 
     test('a result that a later one followed is told, and not flagged', async () => {
-      const hoursAgo = (hours: number) => ({ effectiveDateTime: new Date(Date.now() - hours * 3_600_000).toISOString() });
+      const hoursAgo = (hours: number) => ({
+        effectiveDateTime: new Date(Date.now() - hours * 3_600_000).toISOString(),
+      });
       await it.potassium(6.8, 'mmol/L', hoursAgo(5));
       await it.potassium(4.1, 'mmol/L', hoursAgo(2));
       expect(await ask()).toMatchObject({ criticalFindings: [{ superseded: true }], commands: [], cards: [] });
@@ -250,7 +272,10 @@ describe('Clinical Decision Support Bot', () => {
 
     test('a preliminary result waits for a person', async () => {
       await it.potassium(6.8, 'mmol/L', { status: 'preliminary' });
-      expect(await ask()).toMatchObject({ criticalFindings: [{ preliminary: true }], commands: [{ action: 'queued' }] });
+      expect(await ask()).toMatchObject({
+        criticalFindings: [{ preliminary: true }],
+        commands: [{ action: 'queued' }],
+      });
       expect(await it.flags()).toEqual([]);
     });
 
@@ -261,9 +286,15 @@ describe('Clinical Decision Support Bot', () => {
       await clinic.admin.updateResource({ ...bot, identifier: [] });
       try {
         const output = await ask();
-        expect(output).toMatchObject({ success: true, criticalFindings: [{ rule: 'potassium' }], commands: [{ action: 'failed', errorCode: 'NOT_CONFIGURED' }] });
+        expect(output).toMatchObject({
+          success: true,
+          criticalFindings: [{ rule: 'potassium' }],
+          commands: [{ action: 'failed', errorCode: 'NOT_CONFIGURED' }],
+        });
         expect(output.warnings).toContain('COMMAND_FAILED');
-        expect(await clinic.audits('decision_support', `&patient=Patient/${it.patientId}`)).toMatchObject([{ outcome: '8' }]);
+        expect(await clinic.audits('decision_support', `&patient=Patient/${it.patientId}`)).toMatchObject([
+          { outcome: '8' },
+        ]);
       } finally {
         await clinic.admin.updateResource(bot);
       }
@@ -283,7 +314,10 @@ describe('Clinical Decision Support Bot', () => {
       expect(found.find(({ id }) => id === third.guidanceResponseId)).toMatchObject({
         status: 'success',
         moduleUri: 'urn:medbots/medbots-decision-rules/1.0.0',
-        requestIdentifier: { system: 'urn:medbots/decision-snapshot', value: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown },
+        requestIdentifier: {
+          system: 'urn:medbots/decision-snapshot',
+          value: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
+        },
         performer: { reference: expect.stringMatching(/^Device\//) as unknown },
         outputParameters: { reference: '#output' },
       });
@@ -318,12 +352,19 @@ describe('Clinical Decision Support Bot', () => {
       await it.order('Warfarin');
       await it.order('Aspirin');
       await it.allergy('Aspirin');
-      await it.potassium(6.8, 'mmol/L', { code: { text: `[x](http://evil.example) ${'Potassium '.repeat(30)}` , coding: [{ system: 'http://loinc.org', code: '2823-3' }] } });
+      await it.potassium(6.8, 'mmol/L', {
+        code: {
+          text: `[x](http://evil.example) ${'Potassium '.repeat(30)}`,
+          coding: [{ system: 'http://loinc.org', code: '2823-3' }],
+        },
+      });
       await clinic.create({
         resourceType: 'Observation',
         status: 'final',
         code: { text: `<script>alert(1)</script> ${'very long name '.repeat(20)}` },
-        interpretation: [{ coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation', code: 'AA' }] }],
+        interpretation: [
+          { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation', code: 'AA' }] },
+        ],
         subject: it.subject,
         effectiveDateTime: new Date().toISOString(),
       });
@@ -336,7 +377,10 @@ describe('Clinical Decision Support Bot', () => {
         expect(card.links).toEqual(expect.any(Array));
         expect(`${card.summary}${card.detail}`).not.toMatch(/<script|\]\(http/);
       }
-      expect(cards.slice(0, 2).map(({ indicator }: { indicator: string }) => indicator)).toEqual(['critical', 'critical']);
+      expect(cards.slice(0, 2).map(({ indicator }: { indicator: string }) => indicator)).toEqual([
+        'critical',
+        'critical',
+      ]);
     });
   });
 
@@ -394,129 +438,5 @@ describe('Clinical Decision Support Bot', () => {
         ruleset: { site: { id: 'st-mary', changed: 1, switchedOff: 1, added: 0 } },
       });
     });
-  });
-});
-
-describe('Clinical Decision Support Bot by subscription', () => {
-  const clinic = useClinic([CDS, 'command-processor']);
-  const it = new Deciding(clinic);
-  const subscribed = new Subscribed(clinic);
-
-  beforeAll(() => subscribed.start());
-  beforeEach(() => it.newPatient());
-
-  const stop = (order: MedicationRequest, status: MedicationRequest['status']) =>
-    clinic.admin.updateResource({ ...order, status });
-
-  const encounter = (status: Encounter['status']) =>
-    clinic.create<Encounter>({
-      resourceType: 'Encounter',
-      status,
-      class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'AMB' },
-      subject: it.subject,
-    });
-
-  test('a second order makes one issue; saving it again adds none, and no run starts another', async () => {
-    await it.order('Warfarin');
-    const aspirin = await it.order('Aspirin');
-    await subscribed.settled(`MedicationRequest/${aspirin.id}`);
-    expect(await it.standing()).toHaveLength(1);
-    await clinic.admin.updateResource({ ...aspirin, note: [{ text: 'again' }] });
-    const runs = await subscribed.settled(`MedicationRequest/${aspirin.id}`, 2);
-    expect(runs.map(({ outcome }) => outcome)).toEqual(['0', '0']);
-    expect(await it.issues()).toHaveLength(1);
-  });
-
-  test('an order that stops ends its issues; back on, they stand again and are not doubled', async () => {
-    const warfarin = await it.order('Warfarin');
-    const aspirin = await it.order('Aspirin');
-    const reference = `MedicationRequest/${aspirin.id}`;
-    await subscribed.settled(reference);
-    await stop(aspirin, 'stopped');
-    await subscribed.settled(reference, 2);
-    expect(await it.issues()).toMatchObject([
-      { status: 'cancelled', mitigation: [{ action: { coding: [{ code: 'no-longer-applies' }] } }] },
-    ]);
-    await stop(aspirin, 'active');
-    await subscribed.settled(reference, 3);
-    const issues = await it.issues();
-    expect(issues).toMatchObject([{ status: 'final' }]);
-    expect(issues[0]?.mitigation).toBeUndefined();
-    expect(warfarin.status).toBe('active');
-  });
-
-  test.each(['completed', 'cancelled', 'entered-in-error'] as const)('an order that is %s ends its issues', async (status) => {
-    await it.order('Warfarin');
-    const aspirin = await it.order('Aspirin');
-    await subscribed.settled(`MedicationRequest/${aspirin.id}`);
-    await stop(aspirin, status);
-    await subscribed.settled(`MedicationRequest/${aspirin.id}`, 2);
-    expect(await it.issues()).toMatchObject([{ status: 'cancelled' }]);
-  });
-
-  test('an order that is deleted ends its issues', async () => {
-    await it.order('Warfarin');
-    const aspirin = await it.order('Aspirin');
-    await subscribed.settled(`MedicationRequest/${aspirin.id}`);
-    const before = await subscribed.count();
-    await clinic.admin.deleteResource('MedicationRequest', aspirin.id);
-    await expect.poll(async () => (await it.issues()).map(({ status }) => status), { timeout: 10_000 }).toEqual(['cancelled']);
-    expect(await subscribed.count()).toBe(before + 1);
-  });
-
-  test('an order that is moved to another patient ends its issues there', async () => {
-    await it.order('Warfarin');
-    const aspirin = await it.order('Aspirin');
-    await subscribed.settled(`MedicationRequest/${aspirin.id}`);
-    const other = await clinic.create({ resourceType: 'Patient' });
-    await clinic.admin.updateResource({ ...aspirin, subject: { reference: `Patient/${other.id}` } });
-    await subscribed.settled(`MedicationRequest/${aspirin.id}`, 2);
-    expect(await it.issues()).toMatchObject([{ status: 'cancelled' }]);
-  });
-
-  test('two orders at once make one issue', async () => {
-    const orders = await Promise.all([it.order('Warfarin'), it.order('Aspirin'), it.order('Metformin')]);
-    for (const { id } of orders) {
-      await subscribed.settled(`MedicationRequest/${id}`);
-    }
-    expect(await it.issues()).toHaveLength(1);
-    expect(await it.standing()).toHaveLength(1);
-  });
-
-  test.each(['arrived', 'triaged', 'in-progress'] as const)('an encounter that is %s is looked at, and never written', async (status) => {
-    await it.potassium(6.8);
-    const made = await encounter(status);
-    const runs = await subscribed.settled(`Encounter/${made.id}`);
-    expect(runs).toHaveLength(1);
-    expect(await it.flags()).toHaveLength(1);
-    const after = await clinic.admin.readResource('Encounter', made.id, { cache: 'reload' });
-    expect(after.meta?.versionId).toBe(made.meta.versionId);
-    expect(await it.guidance()).toMatchObject([{ encounter: { reference: `Encounter/${made.id}` } }]);
-    await clinic.admin.updateResource({ ...made, reasonCode: [{ text: 'again' }] });
-    expect(await subscribed.settled(`Encounter/${made.id}`, 2)).toHaveLength(2);
-    expect(await it.flags()).toHaveLength(1);
-    expect(await it.guidance()).toHaveLength(1);
-    expect(clinic.router.calls).toEqual([]);
-  });
-
-  test.each(['planned', 'finished', 'cancelled', 'onleave'] as const)('an encounter that is %s is left alone', async (status) => {
-    await it.potassium(6.8);
-    const made = await encounter(status);
-    await subscribed.settled(`Encounter/${made.id}`);
-    expect([await it.flags(), await it.guidance()]).toEqual([[], []]);
-  });
-
-  test('a critical result that cannot be handed on makes the run fail, for nobody reads its answer', async () => {
-    await it.potassium(6.8);
-    const bot = await clinic.admin.readResource('Bot', clinic.botId('command-processor'));
-    await clinic.admin.updateResource({ ...bot, identifier: [] });
-    try {
-      const made = await encounter('in-progress');
-      const runs = await subscribed.settled(`Encounter/${made.id}`);
-      expect(runs).toMatchObject([{ outcome: '4' }]);
-      expect(await it.guidance()).toHaveLength(1);
-    } finally {
-      await clinic.admin.updateResource(bot);
-    }
   });
 });

@@ -47,7 +47,10 @@ export async function handler(
     if (decided.failed.length > 0 && run.bySubscription(input)) {
       // Nobody reads the answer of a subscription: a critical result without its flag must show as a failed run.
       const code = decided.failed[0]?.errorCode === 'UNAUTHORIZED' ? 'UNAUTHORIZED' : 'NOT_CONFIGURED';
-      throw new BotFailure(code, `${decided.failed.length} critical result(s) could not be handed to the Command Processor`);
+      throw new BotFailure(
+        code,
+        `${decided.failed.length} critical result(s) could not be handed to the Command Processor`
+      );
     }
     return decided.output;
   });
@@ -141,7 +144,11 @@ async function followRequest(run: BotRun, id: string, deleted: boolean): Promise
 
 /** Patients with an issue of ours that names the request. */
 async function patientsOfIssues(run: BotRun, reference: string): Promise<string[]> {
-  const query = new URLSearchParams({ implicated: reference, identifier: `${issueSystem(run.namespace)}|`, _count: '100' });
+  const query = new URLSearchParams({
+    implicated: reference,
+    identifier: `${issueSystem(run.namespace)}|`,
+    _count: '100',
+  });
   const page = await searchPage<DetectedIssue>(run.medplum, 'DetectedIssue', query.toString(), 'DB_ERROR');
   const ids = (page.entry ?? []).map(({ resource }) => referencedId(resource?.patient?.reference, 'Patient'));
   return [...new Set(ids.filter((id) => id !== undefined))];

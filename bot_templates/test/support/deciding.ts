@@ -75,7 +75,9 @@ export class Deciding {
     return this.#clinic.create<Observation>({
       resourceType: 'Observation',
       status: 'final',
-      category: [{ coding: [{ system: 'http://terminology.hl7.org/CodeSystem/observation-category', code: 'laboratory' }] }],
+      category: [
+        { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/observation-category', code: 'laboratory' }] },
+      ],
       code: { coding: [{ system: 'http://loinc.org', code: '2823-3', display: 'Potassium' }] },
       subject: this.subject,
       effectiveDateTime: new Date().toISOString(),

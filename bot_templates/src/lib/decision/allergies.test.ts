@@ -77,13 +77,18 @@ describe('allergy conflicts', () => {
   });
 
   test('an intolerance is less grave than an allergy', () => {
-    expect(conflicts([allergy('Amoxicillin', { type: 'intolerance' })], 'Amoxicillin')).toMatchObject([{ severity: 'moderate' }]);
+    expect(conflicts([allergy('Amoxicillin', { type: 'intolerance' })], 'Amoxicillin')).toMatchObject([
+      { severity: 'moderate' },
+    ]);
   });
 
   test('several records of one allergy are one finding that names them all', () => {
     const found = conflicts([allergy('Penicillin', { id: 'a' }), allergy('Amoxicillin', { id: 'b' })], 'Amoxicillin');
     expect(found).toMatchObject([
-      { implicated: ['AllergyIntolerance/a', 'AllergyIntolerance/b', 'MedicationRequest/Amoxicillin'], crossReactive: false },
+      {
+        implicated: ['AllergyIntolerance/a', 'AllergyIntolerance/b', 'MedicationRequest/Amoxicillin'],
+        crossReactive: false,
+      },
     ]);
   });
 

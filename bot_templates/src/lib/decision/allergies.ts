@@ -26,7 +26,8 @@ export interface Allergen {
 
 /** SNOMED CT codes that say that there is no allergy. */
 const NO_ALLERGY = ['716186003', '409137002', '428607008', '429625007'];
-const DENIED = /\bno (?:known )?(?:\w+ ){0,2}(?:allerg|intoleranc|hypersensitiv)|\bnkd?a\b|\bnot allergic\b|\bden(?:ies|ied)\b/i;
+const DENIED =
+  /\bno (?:known )?(?:\w+ ){0,2}(?:allerg|intoleranc|hypersensitiv)|\bnkd?a\b|\bnot allergic\b|\bden(?:ies|ied)\b/i;
 
 /** What the patient's allergies are to; those that deny one are left out. */
 export function allergensOf(
@@ -40,19 +41,21 @@ export function allergensOf(
       names.add(name, group);
     }
   }
-  return allergies.filter((allergy) => !isDenied(allergy.code)).map((allergy) => {
-    const concepts = [allergy.code, ...(allergy.reaction ?? []).map(({ substance }) => substance)];
-    const found = concepts.flatMap((concept) => ingredients.ofConcept(concept).ingredients);
-    const named = concepts.flatMap((concept) => groupsOf(concept, groups, names));
-    const ofDrugs = allergy.category === undefined || allergy.category.includes('medication');
-    return {
-      reference: `AllergyIntolerance/${allergy.id}`,
-      ingredients: [...new Set(found)].sort(),
-      groups: [...new Set(named)],
-      intolerance: allergy.type === 'intolerance',
-      unrecognised: ofDrugs && found.length === 0 && named.length === 0,
-    };
-  });
+  return allergies
+    .filter((allergy) => !isDenied(allergy.code))
+    .map((allergy) => {
+      const concepts = [allergy.code, ...(allergy.reaction ?? []).map(({ substance }) => substance)];
+      const found = concepts.flatMap((concept) => ingredients.ofConcept(concept).ingredients);
+      const named = concepts.flatMap((concept) => groupsOf(concept, groups, names));
+      const ofDrugs = allergy.category === undefined || allergy.category.includes('medication');
+      return {
+        reference: `AllergyIntolerance/${allergy.id}`,
+        ingredients: [...new Set(found)].sort(),
+        groups: [...new Set(named)],
+        intolerance: allergy.type === 'intolerance',
+        unrecognised: ofDrugs && found.length === 0 && named.length === 0,
+      };
+    });
 }
 
 function isDenied(code: CodeableConcept | undefined): boolean {
@@ -140,7 +143,9 @@ function reasonFor(
   );
   for (const group of new Set([...allergen.groups, ...byMember])) {
     const named = allergen.groups.includes(group);
-    const name = named ? group.display : (allergen.ingredients.find((each) => ingredients.isOn(each, group.members)) as string);
+    const name = named
+      ? group.display
+      : (allergen.ingredients.find((each) => ingredients.isOn(each, group.members)) as string);
     if (ingredients.isOn(ingredient, group.members)) {
       const severity = intolerance && group.severity === 'high' ? 'moderate' : group.severity;
       const note = named

@@ -62,7 +62,9 @@ function criticalCard(finding: CriticalFinding, source: Card['source']): Card {
   const measured = value === undefined ? '' : ` ${comparator}${value} ${plain(unit)}`.trimEnd();
   const name = plain(finding.name);
   const why =
-    basis === 'limit' ? `The limit is ${limit} ${limitUnit}.` : 'The laboratory marked it so; no limit of the table was passed.';
+    basis === 'limit'
+      ? `The limit is ${limit} ${limitUnit}.`
+      : 'The laboratory marked it so; no limit of the table was passed.';
   return card(
     `${name}${measured}: ${CRITICAL_WORDS[finding.interpretation]}`,
     'critical',
@@ -80,16 +82,26 @@ function preventiveCard(recommendation: Recommendation): Card {
     `${source.name}, ${source.date}.`,
   ];
   return {
-    ...card(`${status === 'due' ? 'Due' : 'Check'}: ${title}`, 'info', detail.filter((part) => part !== undefined).join(' '), {
-      label: source.name,
-      ...(source.url === undefined ? {} : { url: source.url }),
-    }),
+    ...card(
+      `${status === 'due' ? 'Due' : 'Check'}: ${title}`,
+      'info',
+      detail.filter((part) => part !== undefined).join(' '),
+      {
+        label: source.name,
+        ...(source.url === undefined ? {} : { url: source.url }),
+      }
+    ),
     links: source.url === undefined ? [] : [{ label: 'Recommendation', url: source.url, type: 'absolute' }],
   };
 }
 
 function differentialCard({ condition, label, reasoning }: Differential): Card {
-  const detail = [label, ...reasoning.map(({ text, citations }) => `${plain(text, 1_000)} (${citations.map(({ source }) => source).join(', ')})`)];
+  const detail = [
+    label,
+    ...reasoning.map(
+      ({ text, citations }) => `${plain(text, 1_000)} (${citations.map(({ source }) => source).join(', ')})`
+    ),
+  ];
   return card(`To consider, suggested by AI: ${plain(condition)}`, 'info', detail.join(' '), { label });
 }
 
@@ -98,7 +110,12 @@ function card(summary: string, indicator: Card['indicator'], detail: string, sou
 }
 
 function shortened(text: string): string {
-  return text.length <= LONGEST_SUMMARY ? text : `${text.slice(0, LONGEST_SUMMARY - 1).toWellFormed().trimEnd()}…`;
+  return text.length <= LONGEST_SUMMARY
+    ? text
+    : `${text
+        .slice(0, LONGEST_SUMMARY - 1)
+        .toWellFormed()
+        .trimEnd()}…`;
 }
 
 /** Words of a record or a model, in one line and without what Markdown or HTML would take for its own. */

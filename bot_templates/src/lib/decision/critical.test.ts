@@ -6,7 +6,11 @@ import { shippedRules } from './rules.ts';
 const UCUM = 'http://unitsofmeasure.org';
 const { critical } = shippedRules();
 
-function result(loinc: string, valueQuantity: Partial<Quantity> | undefined, more: Partial<Observation> = {}): Observation {
+function result(
+  loinc: string,
+  valueQuantity: Partial<Quantity> | undefined,
+  more: Partial<Observation> = {}
+): Observation {
   return {
     resourceType: 'Observation',
     id: 'o',
@@ -18,9 +22,13 @@ function result(loinc: string, valueQuantity: Partial<Quantity> | undefined, mor
   };
 }
 
-const potassium = (value: number, unit: Partial<Quantity> = { unit: 'mmol/L', system: UCUM, code: 'mmol/L' }, more = {}) =>
-  result('2823-3', { value, ...unit }, more);
-const assess = (observation: Observation, age: number | undefined = 50) => assessObservation(observation, age, critical);
+const potassium = (
+  value: number,
+  unit: Partial<Quantity> = { unit: 'mmol/L', system: UCUM, code: 'mmol/L' },
+  more = {}
+) => result('2823-3', { value, ...unit }, more);
+const assess = (observation: Observation, age: number | undefined = 50) =>
+  assessObservation(observation, age, critical);
 
 describe('a limit', () => {
   test.each([
@@ -80,7 +88,11 @@ describe('what cannot be compared', () => {
     ['a unit of another system', potassium(6.8, { system: 'urn:other', code: 'mmol/L' }), 'UNIT_MISMATCH'],
     ['a unit that nobody knows', potassium(6.8, { unit: 'spoons' }), 'UNIT_MISMATCH'],
     ['K without a unit', potassium(6.8, {}), 'UNIT_MISSING'],
-    ['code and words that differ', potassium(6.8, { system: UCUM, code: 'mmol/L', unit: 'mg/dL' }), 'UNIT_CONTRADICTORY'],
+    [
+      'code and words that differ',
+      potassium(6.8, { system: UCUM, code: 'mmol/L', unit: 'mg/dL' }),
+      'UNIT_CONTRADICTORY',
+    ],
     ['haemoglobin in mmol/L', result('718-7', { value: 4, unit: 'mmol/L' }), 'UNIT_MISMATCH'],
   ])('%s is a mismatch of units', (_name, observation, reason) => {
     expect(assess(observation)).toMatchObject({ critical: [], unitMismatches: [{ reason }], notAssessed: [] });

@@ -35,13 +35,7 @@ export interface CriticalFinding {
 
 /** Why a result was not compared with a limit. */
 export type NotAssessed =
-  | UnitProblem
-  | 'NO_NUMBER'
-  | 'IMPLAUSIBLE'
-  | 'COMPARATOR'
-  | 'NO_RULE_FOR_AGE'
-  | 'AI_LABELLED'
-  | 'FUTURE_DATE';
+  UnitProblem | 'NO_NUMBER' | 'IMPLAUSIBLE' | 'COMPARATOR' | 'NO_RULE_FOR_AGE' | 'AI_LABELLED' | 'FUTURE_DATE';
 
 export interface Unassessed {
   observation: string;
@@ -114,7 +108,12 @@ function assessPart(
   const aiLabelled = isAiLabelled(observation) && (reported !== undefined || typeof compared === 'object');
   const reason = aiLabelled ? 'AI_LABELLED' : typeof compared === 'string' ? compared : undefined;
   if (reason !== undefined && (rule || aiLabelled)) {
-    const entry = { observation: common.observation, rule: rule?.id ?? 'interpretation', ...(loinc ? { loinc } : {}), reason };
+    const entry = {
+      observation: common.observation,
+      rule: rule?.id ?? 'interpretation',
+      ...(loinc ? { loinc } : {}),
+      reason,
+    };
     (UNIT_PROBLEMS.includes(reason) ? assessment.unitMismatches : assessment.notAssessed).push(entry);
   }
   if (rule && typeof compared === 'object') {

@@ -127,9 +127,16 @@ function snapshotOf(
     ruleset: rules.ruleset,
     considered: [...(medication?.considered ?? []), ...results],
     issues: medication?.issues ?? [],
-    critical: [...new Set((critical?.criticalFindings ?? []).filter((each) => !each.superseded).map((each) => each.observation))],
+    critical: [
+      ...new Set((critical?.criticalFindings ?? []).filter((each) => !each.superseded).map((each) => each.observation)),
+    ],
     preventive: (prevention?.recommendations ?? []).map(({ rule, status }) => `${rule}:${status}`),
-    missing: missingOf(patient, medication, critical !== undefined || prevention !== undefined, prevention !== undefined),
+    missing: missingOf(
+      patient,
+      medication,
+      critical !== undefined || prevention !== undefined,
+      prevention !== undefined
+    ),
   };
 }
 
@@ -144,7 +151,9 @@ function missingOf(
     ...(needsAge && patient.birthDate === undefined ? ['birthDate'] : []),
     ...(needsSex && patient.gender === undefined ? ['gender'] : []),
   ];
-  const types = [...new Set((medication?.unrecognised ?? []).map((reference) => reference.split('/')[0] as string))].sort();
+  const types = [
+    ...new Set((medication?.unrecognised ?? []).map((reference) => reference.split('/')[0] as string)),
+  ].sort();
   return [
     ...(ofPatient.length > 0 ? [{ type: 'Patient' as const, mustSupport: ofPatient }] : []),
     ...types.map((type) => ({

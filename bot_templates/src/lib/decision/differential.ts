@@ -87,7 +87,13 @@ export async function differentialsFor(
   try {
     const question = 'Which conditions do the chief complaint and the record point to?';
     const schema = { name: 'differentials', schema: SCHEMA };
-    const { value, model } = await askModel<Answered>(run, { task: 'clinical_decision', prompt: PROMPT, sources, question, schema });
+    const { value, model } = await askModel<Answered>(run, {
+      task: 'clinical_decision',
+      prompt: PROMPT,
+      sources,
+      question,
+      schema,
+    });
     const warnings = new Set(sources.warnings);
     const differentials = value.differentials.flatMap((each) => grounded(each, sources, warnings));
     return { differentials, model, warnings: [...warnings] };
@@ -111,7 +117,10 @@ function grounded(given: Answered['differentials'][0], sources: Sources, warning
     warnings.add(warning);
   }
   const condition = given.condition.replace(/\s+/g, ' ').trim();
-  const reason = conditionProblem(condition, kept.flatMap((sentence) => sentence.sources));
+  const reason = conditionProblem(
+    condition,
+    kept.flatMap((sentence) => sentence.sources)
+  );
   if (kept.length === 0 || reason !== undefined) {
     warnings.add(reason ?? 'UNSUPPORTED_SUGGESTION');
     return [];
@@ -145,7 +154,12 @@ function conditionProblem(condition: string, cited: Sources['all']): string | un
 async function sourcesOf(run: BotRun, patient: Patient, chiefComplaint: string | undefined): Promise<Sources> {
   const sources = new Sources();
   if (chiefComplaint !== undefined) {
-    sources.add({ reference: 'clinician', date: undefined, title: 'Chief complaint', text: `Chief complaint: ${chiefComplaint}` });
+    sources.add({
+      reference: 'clinician',
+      date: undefined,
+      title: 'Chief complaint',
+      text: `Chief complaint: ${chiefComplaint}`,
+    });
   }
   const chart = await readChart(
     run,

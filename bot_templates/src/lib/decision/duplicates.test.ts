@@ -19,19 +19,45 @@ function taken(text: string, more: Partial<Taken> = {}): Taken {
     ...more,
   };
 }
-const statement = (text: string, more: Partial<Taken> = {}) => taken(text, { resourceType: 'MedicationStatement', ...more });
+const statement = (text: string, more: Partial<Taken> = {}) =>
+  taken(text, { resourceType: 'MedicationStatement', ...more });
 const of = (...list: Taken[]) => duplicatesOf(list, rules, ingredients);
 
 describe('duplicates', () => {
   test.each([
-    ['the same ingredient in two products', [taken('Ibuprofen 400 mg'), taken('Advil')], 'ingredient:ibuprofen', 'moderate'],
-    ['the same product ordered twice', [taken('Metformin 500 mg'), taken('Metformin 500 mg')], 'ingredient:metformin', 'moderate'],
-    ['an ingredient inside a combination', [taken('Tylenol'), taken('Percocet')], 'ingredient:acetaminophen', 'moderate'],
+    [
+      'the same ingredient in two products',
+      [taken('Ibuprofen 400 mg'), taken('Advil')],
+      'ingredient:ibuprofen',
+      'moderate',
+    ],
+    [
+      'the same product ordered twice',
+      [taken('Metformin 500 mg'), taken('Metformin 500 mg')],
+      'ingredient:metformin',
+      'moderate',
+    ],
+    [
+      'an ingredient inside a combination',
+      [taken('Tylenol'), taken('Percocet')],
+      'ingredient:acetaminophen',
+      'moderate',
+    ],
     ['an anticoagulant twice', [taken('Warfarin 5 mg'), taken('Coumadin')], 'ingredient:warfarin', 'high'],
-    ['an order and a statement of another product', [taken('Ibuprofen 600 mg'), statement('Advil')], 'ingredient:ibuprofen', 'moderate'],
+    [
+      'an order and a statement of another product',
+      [taken('Ibuprofen 600 mg'), statement('Advil')],
+      'ingredient:ibuprofen',
+      'moderate',
+    ],
     ['two of one class', [taken('Ibuprofen'), taken('Naproxen')], 'class:nsaid', 'moderate'],
     ['two anticoagulants', [taken('Warfarin'), taken('Apixaban')], 'class:anticoagulant', 'high'],
-    ['two ACE inhibitors, one in a combination', [taken('Lisinopril'), taken('enalapril/hydrochlorothiazide')], 'class:ace-inhibitor', 'moderate'],
+    [
+      'two ACE inhibitors, one in a combination',
+      [taken('Lisinopril'), taken('enalapril/hydrochlorothiazide')],
+      'class:ace-inhibitor',
+      'moderate',
+    ],
   ])('%s: one DUPTHPY', (_name, list, rule, severity) => {
     const found = of(...list);
     expect(found).toMatchObject([{ kind: 'DUPTHPY', rule, severity }]);
@@ -41,8 +67,20 @@ describe('duplicates', () => {
   test.each([
     ['an order and a statement of the same product', [taken('Ibuprofen 400 mg'), statement('ibuprofen 400 mg')]],
     ['the same statement by two people', [statement('Metformin'), statement('metformin')]],
-    ['an order and what it replaces', [taken('Metformin 500 mg', { reference: 'MedicationRequest/old' }), taken('Metformin 1000 mg', { links: ['MedicationRequest/old'] })]],
-    ['a statement of an order', [taken('Ibuprofen 600 mg', { reference: 'MedicationRequest/a' }), statement('Advil', { links: ['MedicationRequest/a'] })]],
+    [
+      'an order and what it replaces',
+      [
+        taken('Metformin 500 mg', { reference: 'MedicationRequest/old' }),
+        taken('Metformin 1000 mg', { links: ['MedicationRequest/old'] }),
+      ],
+    ],
+    [
+      'a statement of an order',
+      [
+        taken('Ibuprofen 600 mg', { reference: 'MedicationRequest/a' }),
+        statement('Advil', { links: ['MedicationRequest/a'] }),
+      ],
+    ],
     ['basal and mealtime insulin', [taken('Insulin glargine'), taken('Insulin lispro')]],
     ['aspirin and clopidogrel', [taken('Aspirin'), taken('Clopidogrel')]],
     ['the parts of one combination', [taken('amlodipine/benazepril'), taken('Metformin')]],

@@ -33,13 +33,20 @@ export function duplicatesOf(taken: readonly Taken[], rules: Rules, ingredients:
   for (const name of namesOf(therapies)) {
     const several = therapies.filter((therapy) => therapy.ingredients.has(name));
     if (several.length > 1 && !rules.duplicatesOff.includes(name)) {
-      found.push(duplicate('ingredient', name, name, severityOf(name, rules.classes, ingredients), recordsOf(several, [name])));
+      found.push(
+        duplicate('ingredient', name, name, severityOf(name, rules.classes, ingredients), recordsOf(several, [name]))
+      );
     }
   }
   for (const each of rules.classes) {
-    const members = each.duplicate === undefined || rules.duplicatesOff.includes(`#${each.code}`) ? [] : membersOf(each, therapies, rules.interactions, ingredients);
+    const members =
+      each.duplicate === undefined || rules.duplicatesOff.includes(`#${each.code}`)
+        ? []
+        : membersOf(each, therapies, rules.interactions, ingredients);
     if (members.length > 0) {
-      found.push(duplicate('class', each.code, each.display, each.duplicate as Severity, recordsOf(therapies, members)));
+      found.push(
+        duplicate('class', each.code, each.display, each.duplicate as Severity, recordsOf(therapies, members))
+      );
     }
   }
   return merged(found);

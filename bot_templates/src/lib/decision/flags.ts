@@ -52,7 +52,12 @@ export async function flagCritical(
   };
 }
 
-async function flag(run: BotRun, patientId: string, observation: string, interpretation: CriticalCode): Promise<Flagged> {
+async function flag(
+  run: BotRun,
+  patientId: string,
+  observation: string,
+  interpretation: CriticalCode
+): Promise<Flagged> {
   const common = { command: 'FlagAbnormalResult', observation, interpretation } as const;
   try {
     const answer = await submitCommand(run, {

@@ -48,7 +48,9 @@ export async function keepGuidance(run: BotRun, snapshot: Snapshot): Promise<{ i
     },
   });
   // A create has no version to differ from.
-  return 'resource' in answer ? { id: answer.resource.id as string, created: answer.created } : { id: '', created: false };
+  return 'resource' in answer
+    ? { id: answer.resource.id as string, created: answer.created }
+    : { id: '', created: false };
 }
 
 /** The decision as FHIR. Nothing in it is of a model: its suggestions are in the answer of the bot alone. */

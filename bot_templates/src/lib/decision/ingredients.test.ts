@@ -67,8 +67,12 @@ describe('ingredients of a code', () => {
       ingredients: ['warfarin'],
       incomplete: false,
     });
-    expect(ingredients.ofConcept({ coding: [{ system: 'urn:oid:2.16.840.1.113883.6.88', code: '11289' }] }).ingredients).toEqual(['warfarin']);
-    expect(ingredients.ofConcept({ coding: [{ system: 'http://snomed.info/sct', code: '11289' }] }).ingredients).toEqual([]);
+    expect(
+      ingredients.ofConcept({ coding: [{ system: 'urn:oid:2.16.840.1.113883.6.88', code: '11289' }] }).ingredients
+    ).toEqual(['warfarin']);
+    expect(
+      ingredients.ofConcept({ coding: [{ system: 'http://snomed.info/sct', code: '11289' }] }).ingredients
+    ).toEqual([]);
     expect(ingredients.ofConcept({ coding: [{ code: '11289' }] }).incomplete).toBe(true);
   });
 
@@ -93,7 +97,10 @@ describe('ingredients of a Medication', () => {
 
   test('an ingredient that is not known leaves it incomplete', () => {
     const ingredient = [{ itemCodeableConcept: { text: 'Warfarin' } }, { itemCodeableConcept: { text: 'Zyxomab' } }];
-    expect(ingredients.ofMedication(medication({ ingredient }))).toEqual({ ingredients: ['warfarin'], incomplete: true });
+    expect(ingredients.ofMedication(medication({ ingredient }))).toEqual({
+      ingredients: ['warfarin'],
+      incomplete: true,
+    });
   });
 
   test('an inactive ingredient does not count; a contained one does', () => {

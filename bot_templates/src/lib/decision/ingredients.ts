@@ -33,7 +33,13 @@ const FRAME = new Set(
 
 /** A text as words of plain letters and digits; marks on letters, case and signs do not count. */
 export function plainWords(text: string): string[] {
-  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().match(/[a-z0-9]+/g) ?? [];
+  return (
+    text
+      .normalize('NFKD')
+      .replace(/\p{M}/gu, '')
+      .toLowerCase()
+      .match(/[a-z0-9]+/g) ?? []
+  );
 }
 
 /** Words that a text is searched for, the longest match first. */
@@ -56,7 +62,7 @@ export class Dictionary<T> {
    */
   find(words: readonly string[]): T[] {
     const found: T[] = [];
-    for (let at = 0; at < words.length; ) {
+    for (let at = 0; at < words.length;) {
       const length = this.#matchAt(words, at);
       if (length > 0 && !DENIED_BEFORE.has(words[at - 1] ?? '') && words[at + length] !== 'free') {
         found.push(...(this.#entries.get(words.slice(at, at + length).join(' ')) ?? []));
@@ -106,9 +112,7 @@ export class Ingredients {
 
   /** Whether an ingredient is one of a side: by its own name, or by a class of it. */
   isOn(ingredient: string, side: readonly Side[]): boolean {
-    return (
-      side.includes(ingredient) || this.classesOf(ingredient).some((code) => side.includes(`#${code}`))
-    );
+    return side.includes(ingredient) || this.classesOf(ingredient).some((code) => side.includes(`#${code}`));
   }
 
   /** The ingredients that a text names. */

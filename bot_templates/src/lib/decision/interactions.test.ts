@@ -19,7 +19,12 @@ function taken(text: string, more: Partial<Taken> = {}): Taken {
     ...more,
   };
 }
-const of = (...names: string[]) => interactionsOf(names.map((name) => taken(name)), rules.interactions, ingredients);
+const of = (...names: string[]) =>
+  interactionsOf(
+    names.map((name) => taken(name)),
+    rules.interactions,
+    ingredients
+  );
 
 describe('interactions', () => {
   test.each([
@@ -73,7 +78,11 @@ describe('interactions', () => {
   });
 
   test('every record of either drug is implicated, sorted', () => {
-    const records = [taken('Warfarin', { reference: 'MedicationStatement/z' }), taken('Coumadin', { reference: 'MedicationRequest/b' }), taken('Aspirin', { reference: 'MedicationRequest/a' })];
+    const records = [
+      taken('Warfarin', { reference: 'MedicationStatement/z' }),
+      taken('Coumadin', { reference: 'MedicationRequest/b' }),
+      taken('Aspirin', { reference: 'MedicationRequest/a' }),
+    ];
     expect(interactionsOf(records, rules.interactions, ingredients)).toMatchObject([
       { implicated: ['MedicationRequest/a', 'MedicationRequest/b', 'MedicationStatement/z'] },
     ]);

@@ -26,10 +26,19 @@ export function interactionsOf(
   for (const [index, one] of names.entries()) {
     for (const other of names.slice(index + 1)) {
       const concerned = taken.filter((each) => each.ingredients.includes(one) || each.ingredients.includes(other));
-      const onlyTogether = concerned.every((each) => each.ingredients.includes(one) && each.ingredients.includes(other));
+      const onlyTogether = concerned.every(
+        (each) => each.ingredients.includes(one) && each.ingredients.includes(other)
+      );
       const rule = onlyTogether ? undefined : ruleFor(one, other, rules, ingredients);
       if (rule) {
-        found.push(interaction(rule, one, other, concerned.map(({ reference }) => reference)));
+        found.push(
+          interaction(
+            rule,
+            one,
+            other,
+            concerned.map(({ reference }) => reference)
+          )
+        );
       }
     }
   }

@@ -49,7 +49,9 @@ export function issueOf(
     identifiedDateTime: more.now,
     ...(more.device === undefined ? {} : { author: { reference: more.device } }),
     implicated: finding.implicated.map((reference) => ({ reference })),
-    evidence: [{ code: [{ coding: [{ system: `${namespace}/decision-rule`, code: finding.rule.replace(/\s+/g, '-') }] }] }],
+    evidence: [
+      { code: [{ coding: [{ system: `${namespace}/decision-rule`, code: finding.rule.replace(/\s+/g, '-') }] }] },
+    ],
     detail: `${finding.detail} Found by rule ${finding.rule} of ${ruleset.id} ${ruleset.version}, without a model.`,
   };
 }
@@ -166,7 +168,9 @@ function wasOurs(namespace: string, issue: DetectedIssue): boolean {
 }
 
 function isOurs(namespace: string, { action }: DetectedIssueMitigation): boolean {
-  return action.coding?.some(({ system, code }) => system === `${namespace}/decision-support` && code === NO_LONGER) ?? false;
+  return (
+    action.coding?.some(({ system, code }) => system === `${namespace}/decision-support` && code === NO_LONGER) ?? false
+  );
 }
 
 function creation(issue: DetectedIssue): Write {

@@ -109,7 +109,9 @@ function isOver(
     return false;
   }
   const current = new Set([...record.prescribed, ...record.allergies].map((each) => `${each.resourceType}/${each.id}`));
-  return implicated.some((reference) => !current.has(reference)) || !implicated.some((each) => unrecognised.includes(each));
+  return (
+    implicated.some((reference) => !current.has(reference)) || !implicated.some((each) => unrecognised.includes(each))
+  );
 }
 
 /** The medications and allergies with their versions; our own issues are no part of it. */

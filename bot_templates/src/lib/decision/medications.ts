@@ -46,11 +46,7 @@ function isCurrent(resource: Prescribed): boolean {
   return current.includes(resource.status ?? '') && !(resource as MedicationRequest).doNotPerform;
 }
 
-function recognised(
-  resource: Prescribed,
-  medications: Map<string, Medication>,
-  ingredients: Ingredients
-): Recognition {
+function recognised(resource: Prescribed, medications: Map<string, Medication>, ingredients: Ingredients): Recognition {
   if (resource.medicationCodeableConcept) {
     return ingredients.ofConcept(resource.medicationCodeableConcept);
   }

@@ -72,7 +72,10 @@ function appliesTo(
 ): boolean | undefined {
   const age = ageInYears(record.patient, today);
   const { gender } = record.patient;
-  if ((age !== undefined && (age < rule.minAge || age > rule.maxAge)) || !(rule.needs ?? []).every((need) => has(record, needs[need]))) {
+  if (
+    (age !== undefined && (age < rule.minAge || age > rule.maxAge)) ||
+    !(rule.needs ?? []).every((need) => has(record, needs[need]))
+  ) {
     return false;
   }
   if (rule.sex !== undefined && gender !== rule.sex && (gender === 'female' || gender === 'male')) {
@@ -91,7 +94,8 @@ function has(record: PreventiveRecord, need: Need | undefined): boolean {
     (conditions !== undefined && record.conditions.some(({ code }) => isIn(code, conditions))) ||
     (observations !== undefined &&
       record.observations.some(
-        ({ code, valueCodeableConcept }) => isIn(code, observations.codes) && isIn(valueCodeableConcept, observations.values)
+        ({ code, valueCodeableConcept }) =>
+          isIn(code, observations.codes) && isIn(valueCodeableConcept, observations.values)
       ))
   );
 }
@@ -177,7 +181,9 @@ function isCompleted({ status }: Procedure): boolean {
 
 /** A measurement without a value was not done. */
 function hasResult(observation: Observation): boolean {
-  return [observation, ...(observation.component ?? [])].some((part) => Object.keys(part).some((key) => key.startsWith('value')));
+  return [observation, ...(observation.component ?? [])].some((part) =>
+    Object.keys(part).some((key) => key.startsWith('value'))
+  );
 }
 
 function referenceAndCodes(

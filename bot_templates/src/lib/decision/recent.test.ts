@@ -41,7 +41,9 @@ describe('recent critical results', () => {
   test('one without a date counts as of its last change', () => {
     const meta = { lastUpdated: '2026-11-26T08:00:00Z' };
     expect(of(potassium(6.8, undefined, { meta })).criticalFindings).toHaveLength(1);
-    expect(of(potassium(6.8, undefined, { meta: { lastUpdated: '2026-10-01T08:00:00Z' } })).criticalFindings).toEqual([]);
+    expect(of(potassium(6.8, undefined, { meta: { lastUpdated: '2026-10-01T08:00:00Z' } })).criticalFindings).toEqual(
+      []
+    );
   });
 
   test('one far in the future is an error of entry, and told', () => {
@@ -59,13 +61,21 @@ describe('recent critical results', () => {
   test.each([
     ['an earlier one', potassium(4.2, '2026-11-26T07:00:00Z')],
     ['one of the same time', potassium(4.2, '2026-11-26T08:00:00Z')],
-    ['a later one in a wrong unit', potassium(4.2, '2026-11-26T09:00:00Z', { valueQuantity: { value: 4.2, unit: 'mg/dL' } })],
+    [
+      'a later one in a wrong unit',
+      potassium(4.2, '2026-11-26T09:00:00Z', { valueQuantity: { value: 4.2, unit: 'mg/dL' } }),
+    ],
     ['a later one in error', potassium(4.2, '2026-11-26T09:00:00Z', { status: 'entered-in-error' })],
     ['a later one without a value', potassium(4.2, '2026-11-26T09:00:00Z', { valueQuantity: {} })],
     ['a day without a time', potassium(4.2, '2026-11-26')],
-    ['another quantity', potassium(4.2, '2026-11-26T09:00:00Z', { code: { coding: [{ system: 'http://loinc.org', code: '2951-2' }] } })],
+    [
+      'another quantity',
+      potassium(4.2, '2026-11-26T09:00:00Z', { code: { coding: [{ system: 'http://loinc.org', code: '2951-2' }] } }),
+    ],
   ])('%s does not', (_name, other) => {
-    const [found] = of(other, potassium(6.8, '2026-11-26T08:00:00Z')).criticalFindings.filter(({ rule }) => rule === 'potassium');
+    const [found] = of(other, potassium(6.8, '2026-11-26T08:00:00Z')).criticalFindings.filter(
+      ({ rule }) => rule === 'potassium'
+    );
     expect(found?.superseded).toBe(false);
   });
 });

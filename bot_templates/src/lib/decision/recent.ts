@@ -32,7 +32,10 @@ export function recentCritical(
 ): RecentCritical {
   const since = now.getTime() - hours * 3_600_000;
   const recent = observations.filter((each) => spanOf(each).end >= since);
-  const assessed = recent.map((observation) => ({ observation, assessment: assessObservation(observation, age, rules) }));
+  const assessed = recent.map((observation) => ({
+    observation,
+    assessment: assessObservation(observation, age, rules),
+  }));
   const ahead = assessed.filter(({ observation }) => spanOf(observation).start > now.getTime() + AHEAD_MS);
   const stated = assessed.filter((each) => !ahead.includes(each));
   return {

@@ -54,7 +54,9 @@ export async function readMedications(run: BotRun, patientId: string): Promise<M
     ...ofType<MedicationStatement>(statements, 'MedicationStatement').filter(isOwn),
   ];
   const included = [requests, statements].flatMap((page) => ofType<Medication>(page, 'Medication'));
-  const current = ofType<AllergyIntolerance>(allergies, 'AllergyIntolerance').filter((each) => holds(each, 'allergies'));
+  const current = ofType<AllergyIntolerance>(allergies, 'AllergyIntolerance').filter((each) =>
+    holds(each, 'allergies')
+  );
   return {
     prescribed,
     medications: new Map(included.map((each) => [`Medication/${each.id}`, each])),
@@ -73,7 +75,12 @@ export interface RecentResults {
 }
 
 /** @throws BotFailure UNAUTHORIZED */
-export async function readRecentResults(run: BotRun, patientId: string, hours: number, now: Date): Promise<RecentResults> {
+export async function readRecentResults(
+  run: BotRun,
+  patientId: string,
+  hours: number,
+  now: Date
+): Promise<RecentResults> {
   const since = new Date(now.getTime() - hours * 3_600_000).toISOString();
   const [dated, undated] = await pagesOf(run, [
     `Observation?subject=Patient/${patientId}&date=ge${since}&_sort=-date`,
@@ -110,7 +117,9 @@ export async function readPreventive(
   const [conditions, procedures, observations, immunizations, reports] = pages;
   return {
     patient,
-    conditions: ofType<PreventiveRecord['conditions'][0]>(conditions, 'Condition').filter((each) => holds(each, 'procedures')),
+    conditions: ofType<PreventiveRecord['conditions'][0]>(conditions, 'Condition').filter((each) =>
+      holds(each, 'procedures')
+    ),
     procedures: ofType<PreventiveRecord['procedures'][0]>(procedures, 'Procedure'),
     observations: ofType<Observation>(observations, 'Observation').filter((each) => holds(each, 'labs')),
     immunizations: ofType<PreventiveRecord['immunizations'][0]>(immunizations, 'Immunization'),

@@ -9,7 +9,11 @@ export function withDrugs(rules: DecisionRules, part: Fields | undefined, site: 
   for (const fields of part?.objects('addClasses', MOST) ?? []) {
     const duplicate = fields.oneOf('duplicate', SEVERITIES);
     classes.push({
-      code: newId(fields, 'code', classes.map(({ code }) => code)),
+      code: newId(
+        fields,
+        'code',
+        classes.map(({ code }) => code)
+      ),
       display: fields.present('display', fields.text('display', NAME)),
       ...(duplicate ? { duplicate } : {}),
     });
@@ -19,11 +23,19 @@ export function withDrugs(rules: DecisionRules, part: Fields | undefined, site: 
   const ingredients = [...rules.ingredients];
   for (const fields of part?.objects('add', MOST) ?? []) {
     const name = fields.present('name', fields.text('name', NAME));
-    refuseIf(ingredients.some((each) => each.name === name), 'ingredients.add', 'repeats an ingredient');
+    refuseIf(
+      ingredients.some((each) => each.name === name),
+      'ingredients.add',
+      'repeats an ingredient'
+    );
     const [also, brands] = [fields.texts('also', 50, NAME), fields.texts('brands', 50, NAME)];
     const rxnorm = fields.text('rxnorm', 20);
     const own = fields.texts('classes', 20, NAME) ?? [];
-    refuseIf(own.some((code) => !classes.some((each) => each.code === code)), 'ingredients.add', 'names an unknown class');
+    refuseIf(
+      own.some((code) => !classes.some((each) => each.code === code)),
+      'ingredients.add',
+      'names an unknown class'
+    );
     fields.done();
     ingredients.push({
       name,
@@ -46,7 +58,11 @@ export function withInteractions(rules: DecisionRules, part: Fields | undefined,
   }));
   for (const fields of part?.objects('add', MOST) ?? []) {
     interactions.push({
-      id: newId(fields, 'id', interactions.map(({ id }) => id)),
+      id: newId(
+        fields,
+        'id',
+        interactions.map(({ id }) => id)
+      ),
       one: sides(fields, 'one', rules),
       other: sides(fields, 'other', rules),
       severity: fields.present('severity', fields.oneOf('severity', SEVERITIES)),
@@ -70,7 +86,11 @@ export function withDuplicates(rules: DecisionRules, part: Fields | undefined, s
 export function withAllergies(rules: DecisionRules, part: Fields | undefined, site: SiteChanges) {
   const allergies = withoutOff(rules.allergies, part, 'allergies', site);
   for (const fields of part?.objects('add', MOST) ?? []) {
-    const id = newId(fields, 'id', allergies.map((each) => each.id));
+    const id = newId(
+      fields,
+      'id',
+      allergies.map((each) => each.id)
+    );
     const cross = (fields.objects('cross', 20) ?? []).map((each) => {
       const one = {
         members: sides(each, 'members', rules),

@@ -11,11 +11,23 @@ export function withCritical(rules: DecisionRules, part: Fields | undefined, sit
   for (const fields of part?.objects('add', MOST) ?? []) {
     const unit = fields.present('unit', fields.text('unit', NAME));
     const same = fields.texts('sameUnits', 10, NAME) ?? [];
-    refuseIf([unit, ...same].some((each) => !isKnownUnit(each)), 'critical.add', 'has a unit that is not known');
+    refuseIf(
+      [unit, ...same].some((each) => !isKnownUnit(each)),
+      'critical.add',
+      'has a unit that is not known'
+    );
     const loinc = fields.present('loinc', fields.texts('loinc', 20, 20));
-    refuseIf(critical.some((rule) => rule.loinc.some((code) => loinc.includes(code))), 'critical.add', 'has a LOINC code of another rule');
+    refuseIf(
+      critical.some((rule) => rule.loinc.some((code) => loinc.includes(code))),
+      'critical.add',
+      'has a LOINC code of another rule'
+    );
     const rule: CriticalRule = {
-      id: newId(fields, 'id', critical.map(({ id }) => id)),
+      id: newId(
+        fields,
+        'id',
+        critical.map(({ id }) => id)
+      ),
       name: fields.present('name', fields.text('name', NAME)),
       loinc,
       unit,
@@ -61,7 +73,13 @@ export function withPreventive(rules: DecisionRules, part: Fields | undefined, s
     return { ...rule, ...ages };
   });
   for (const fields of part?.objects('add', MOST) ?? []) {
-    preventive.push(preventiveRule(fields, rules, preventive.map(({ id }) => id)));
+    preventive.push(
+      preventiveRule(
+        fields,
+        rules,
+        preventive.map(({ id }) => id)
+      )
+    );
     site.added++;
   }
   part?.done();
@@ -76,9 +94,16 @@ function preventiveRule(fields: Fields, rules: DecisionRules, ids: readonly stri
   const maxAge = fields.present('maxAge', fields.integer('maxAge', 0, 150));
   refuseIf(minAge > maxAge, 'preventive.add', 'has ages out of order');
   const needs = fields.texts('needs', 10, NAME);
-  refuseIf((needs ?? []).some((need) => !Object.hasOwn(rules.needs, need)), 'preventive.add', 'needs something unknown');
+  refuseIf(
+    (needs ?? []).some((need) => !Object.hasOwn(rules.needs, need)),
+    'preventive.add',
+    'needs something unknown'
+  );
   const source = fields.present('source', fields.object('source'));
-  const from = { name: source.present('name', source.text('name', NAME)), date: source.present('date', source.date('date')) };
+  const from = {
+    name: source.present('name', source.text('name', NAME)),
+    date: source.present('date', source.date('date')),
+  };
   source.done();
   const done = fields.present('done', fields.objects('done', 20)).map((each) => {
     const [months, doses] = [each.integer('months', 1, 1_200), each.integer('doses', 1, 10)];

@@ -25,8 +25,14 @@ test.each(Object.entries(TABLES))('%s says its version, date and source', (_key,
 
 describe('ingredients', () => {
   test('no name, brand or code means two things', () => {
-    const spelled = ingredients.ingredients.flatMap(({ name, also, brands }) => [name, ...(also ?? []), ...(brands ?? [])]);
-    const all = [...spelled, ...ingredients.products.map(({ brand }) => brand)].map((each) => plainWords(each).join(' '));
+    const spelled = ingredients.ingredients.flatMap(({ name, also, brands }) => [
+      name,
+      ...(also ?? []),
+      ...(brands ?? []),
+    ]);
+    const all = [...spelled, ...ingredients.products.map(({ brand }) => brand)].map((each) =>
+      plainWords(each).join(' ')
+    );
     expect(repeated(all)).toEqual([]);
     expect(all.filter((each) => each.length < 3)).toEqual([]);
     expect(repeated(ingredients.ingredients.flatMap(({ rxnorm }) => rxnorm ?? []))).toEqual([]);
@@ -59,7 +65,9 @@ test('interactions name ingredients and classes that exist, once, with text', ()
 
 test('allergies name ingredients and classes that exist', () => {
   expect(repeated(allergies.groups.map(({ id }) => id))).toEqual([]);
-  expect(repeated(allergies.groups.flatMap((group) => group.names.map((name) => plainWords(name).join(' '))))).toEqual([]);
+  expect(repeated(allergies.groups.flatMap((group) => group.names.map((name) => plainWords(name).join(' '))))).toEqual(
+    []
+  );
   for (const { members, cross, severity } of allergies.groups) {
     expect(unknownSides([...members, ...cross.flatMap((each) => each.members)])).toEqual([]);
     expect([severity, ...cross.map((each) => each.severity)].filter((each) => !SEVERITIES.includes(each))).toEqual([]);
@@ -90,10 +98,19 @@ describe('critical values', () => {
   test('a spelling means one unit, whatever its case', () => {
     const codes = [...new Set(criticalValues.rules.flatMap(({ units }) => Object.keys(units)))];
     expect(repeated(codes.map((code) => code.toLowerCase()))).toEqual([]);
-    const spellings = Object.entries(criticalValues.spellings).map(([spelling, code]) => [spelling.toLowerCase(), code]);
-    const clashes = spellings.filter(([spelling, code]) => codes.some((each) => each.toLowerCase() === spelling && each !== code));
+    const spellings = Object.entries(criticalValues.spellings).map(([spelling, code]) => [
+      spelling.toLowerCase(),
+      code,
+    ]);
+    const clashes = spellings.filter(([spelling, code]) =>
+      codes.some((each) => each.toLowerCase() === spelling && each !== code)
+    );
     expect(clashes).toEqual([]);
-    expect([...Object.values(criticalValues.spellings)].filter((code) => !codes.includes(code) && !criticalValues.otherUnits.includes(code))).toEqual([]);
+    expect(
+      [...Object.values(criticalValues.spellings)].filter(
+        (code) => !codes.includes(code) && !criticalValues.otherUnits.includes(code)
+      )
+    ).toEqual([]);
   });
 });
 
@@ -116,7 +133,9 @@ describe('preventive', () => {
         ...(conditions ?? []),
         ...(observations ? observations.values : []),
       ]),
-      ...allergies.groups.flatMap((group) => (group.codes ?? []).map(({ system, code }) => ({ system, codes: [code] }))),
+      ...allergies.groups.flatMap((group) =>
+        (group.codes ?? []).map(({ system, code }) => ({ system, codes: [code] }))
+      ),
     ];
     const codes = sets.filter(({ system }) => system === 'http://snomed.info/sct').flatMap((set) => set.codes ?? []);
     expect(codes.filter((code) => !hasVerhoeffDigit(code))).toEqual([]);

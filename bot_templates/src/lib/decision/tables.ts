@@ -133,7 +133,11 @@ export interface TableHead {
 
 /** The tables that ship, as they stand in src/data. */
 export const TABLES = {
-  ingredients: ingredients as TableHead & { classes: IngredientClass[]; ingredients: Ingredient[]; products: Product[] },
+  ingredients: ingredients as TableHead & {
+    classes: IngredientClass[];
+    ingredients: Ingredient[];
+    products: Product[];
+  },
   interactions: interactions as TableHead & { rules: InteractionRule[] },
   allergies: allergies as TableHead & { groups: AllergyGroup[] },
   criticalValues: criticalValues as unknown as TableHead & {
