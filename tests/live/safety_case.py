@@ -49,8 +49,6 @@ class Case:
     """Those whose vectors must be there before."""
     models: tuple[Model, ...]
     """What the model does in further runs of the case, beside the model at its best."""
-    secrets: Mapping[str, str]
-    """Project secrets of this case."""
     steps: tuple[Json, ...]
     expect: tuple[Json, ...]
 
@@ -99,9 +97,7 @@ def guards() -> dict[str, Guard]:
 
 
 def _cases() -> Iterator[Case]:
-    fields = {
-        "what", "bot", "guard", "given", "embedded", "models", "secrets", "do", "expect",
-    }  # fmt: skip
+    fields = {"what", "bot", "guard", "given", "embedded", "models", "do", "expect"}
     for file in sorted(FOLDER.glob("*.yaml")):
         if file.name == GUARDS:
             continue
@@ -114,7 +110,6 @@ def _cases() -> Iterator[Case]:
                 given=one.get("given", {}),
                 embedded=tuple(one.get("embedded", ())),
                 models=tuple(_model(each) for each in one.get("models", ())),
-                secrets=one.get("secrets", {}),
                 steps=tuple(one["do"]),
                 expect=tuple(one["expect"]),
             )

@@ -14,6 +14,9 @@ from tests.live import medplum, polling
 from tests.live.medplum import Json
 from tests.live.safety_scene import Scene, replace_code
 
+FOREIGN_PROJECT = "00000000-0000-4000-8000-00000000f0f0"
+"""A project of nobody, whose rows stand in the same database."""
+
 
 class Steps:
     """Does what a case says."""
@@ -127,6 +130,12 @@ class Steps:
         self._scene.stage.wait_for_rows(self._scene.known[wish])
         self._scene.ran.append("embedding")
 
+    def _do_gone(self, wish: str) -> None:
+        """Wait until the store knows that a resource is deleted."""
+        known = self._scene.known[wish]
+        polling.until(lambda: self._scene.stage.tombstones(known), f"the end of {wish}")
+        self._scene.ran.append("embedding")
+
     def _do_pause(self, seconds: float) -> None:
         time.sleep(seconds)
 
@@ -138,21 +147,33 @@ class Steps:
         """Have the model server do nothing wrong any more."""
         self._scene.model.end()
 
+    def _do_secrets(self, wish: Json) -> None:
+        """Give secrets of the project other values, until the end of the case."""
+        before = self._scene.stage.secrets()
+        self._scene.undo.append(lambda: self._set_secrets(before))
+        self._set_secrets({**before, **self._filled(wish)})
+
+    def _set_secrets(self, values: dict[str, str]) -> None:
+        body = [{"name": name, "valueString": value} for name, value in values.items()]
+        path = f"admin/projects/{self._scene.stage.clinic.id}/secrets"
+        medplum.expect(self._admin.post(path, json=body))
+
     def _do_foreign_rows(self, name: str) -> None:
-        """Copy a resource's rows to a project of nobody, as a database that is shared has them."""
-        known = self._scene.known[name]
-        columns = "version_id, patient_id, model_version, content_hash, resource_updated_at,"
-        columns += " chunk_index, chunk_count, content_type, content_section, content_text,"
-        columns += " embedding, fhir_resource_type"
+        """Have rows like those of a resource in a project of nobody, as a shared database does."""
+        columns = (
+            "fhir_resource_type, version_id, patient_id, model_version, content_hash,"
+            " resource_updated_at, chunk_index, chunk_count, content_type, content_section,"
+            " content_text, embedding"
+        )
         query = (
             f"INSERT INTO clinical_embeddings (project_id, fhir_resource_id, {columns})"  # noqa: S608
             f" SELECT %s, gen_random_uuid(), {columns} FROM clinical_embeddings"
             " WHERE project_id = %s AND fhir_resource_id = %s"
         )
-        foreign = "00000000-0000-4000-8000-00000000f0f0"
+        own, known = self._scene.stage.clinic.id, self._scene.known[name]
         with self._scene.stage.database() as connection:
-            connection.execute(query, (foreign, self._scene.stage.clinic.id, known["id"]))
-        self._scene.undo.append(lambda: self._forget_rows(foreign))
+            connection.execute(query.encode(), (FOREIGN_PROJECT, own, known["id"]))
+        self._scene.undo.append(lambda: self._forget_rows(FOREIGN_PROJECT))
 
     def _forget_rows(self, project: str) -> None:
         with self._scene.stage.database() as connection:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.live import medplum, safety_guard, safety_play
+from tests.live import safety_guard, safety_play
 from tests.live import stage as stage_module
 from tests.live.medplum import Json
 from tests.live.safety_case import Case, Guard, Model
@@ -45,23 +45,19 @@ class Theatre:
         assert keys, "no bot is deployed"
         return keys
 
-    @cached_property
-    def _secrets(self) -> dict[str, str]:
-        return self.stage.secrets()
-
     def play(self, case: Case, model: Model | None) -> None:
         """Play a case, with the model at its best or with one that goes wrong.
 
         Raises:
             AssertionError: what must not happen happened, or the case shows nothing.
         """
-        with self._scene(case) as scene:
+        with self._scene() as scene:
             safety_play.play(scene, case, model)
             safety_play.see_the_model(scene, case, model)
 
     def breaks(self, case: Case, model: Model | None) -> bool:
         """Return whether what must not happen happens in a case."""
-        with self._scene(case) as scene:
+        with self._scene() as scene:
             try:
                 safety_play.play(scene, case, model)
             except BrokenError:
@@ -75,19 +71,15 @@ class Theatre:
             yield
 
     @contextmanager
-    def _scene(self, case: Case) -> Iterator[Scene]:
+    def _scene(self) -> Iterator[Scene]:
         with self._records() as made:
             scene = Scene(self.stage, made, self.people, self.control, self.bots)
-            if case.secrets:
-                self._set_secrets({**self._secrets, **case.secrets})
             try:
                 yield scene
             finally:
                 self.control.end()
                 for undo in reversed(scene.undo):
                     undo()
-                if case.secrets:
-                    self._set_secrets(self._secrets)
 
     @contextmanager
     def _records(self) -> Iterator[Scratch]:
@@ -96,8 +88,3 @@ class Theatre:
         else:
             with stage_module.records(self.stage) as made:
                 yield made
-
-    def _set_secrets(self, values: dict[str, str]) -> None:
-        body = [{"name": name, "valueString": value} for name, value in values.items()]
-        clinic = self.stage.clinic
-        medplum.expect(clinic.admin.post(f"admin/projects/{clinic.id}/secrets", json=body))
