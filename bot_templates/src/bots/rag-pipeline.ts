@@ -8,7 +8,7 @@
 import type { BotEvent, MedplumClient } from '@medplum/core';
 import { BotFailure, type ErrorCode, type FailureOutput } from '../lib/failure.ts';
 import { sha256 } from '../lib/hash.ts';
-import { disarm } from '../lib/model/injection.ts';
+import { disarm, REMOVED } from '../lib/model/injection.ts';
 import { readPatient } from '../lib/patient.ts';
 import { answerFrom, confidenceOf, type GroundedAnswer } from '../lib/rag/answer.ts';
 import { citationsOf } from '../lib/rag/citations.ts';
@@ -99,7 +99,7 @@ function reasonNotToAsk({ sources }: Context, question: string): Refusal | undef
     return 'NO_CONTEXT';
   }
   // A question that was all orders to a model leaves nothing to answer.
-  return question.replaceAll('[removed]', '').trim() === '' ? 'NO_QUESTION' : undefined;
+  return question.replaceAll(REMOVED, '').trim() === '' ? 'NO_QUESTION' : undefined;
 }
 
 function refused(reason: Refusal): WorkOutput {

@@ -55,6 +55,7 @@ describe('A sentence stays', () => {
     ['HbA1c was 8.2 % [S1-S2].', 'HbA1c was 8.2 %.'],
     ['HbA1c was 8.2 %【S1】.', 'HbA1c was 8.2 %.'],
     ['HbA1c was 8.2 % [S1 0123456789ab].', 'HbA1c was 8.2 %.'],
+    ['HbA1c was 8.2 %. [removed] [S1]', 'HbA1c was 8.2 %.'],
   ])('"%s" without its marks', (text, shown) => {
     const { kept, warnings } = ground([{ text, citations: [] }], sourcesOf(HBA1C, HBA1C));
     expect(kept.map((sentence) => sentence.text)).toEqual([shown]);
@@ -87,6 +88,7 @@ describe('A sentence goes', () => {
     ['that cites something with an id in it', 'HbA1c was 8.2 %.', ['XS1', 'S1S'], ['UNKNOWN_CITATION', 'UNCITED_SENTENCE']],
     ['that is empty', ' ', ['S1'], ['UNCITED_SENTENCE']],
     ['that is a mark only', '[S1]', ['S1'], ['UNCITED_SENTENCE']],
+    ['that is what was taken out', '[removed]', ['S1'], ['UNCITED_SENTENCE']],
     ['with an invented number', 'HbA1c was 9.2 %.', ['S1'], ['UNSUPPORTED_NUMBER']],
     ['with an invented date', 'HbA1c was 8.2 % on 2024-02-10.', ['S1'], ['UNSUPPORTED_NUMBER']],
     ['with the day of its source for a value', 'HbA1c was 10 %.', ['S1'], ['UNSUPPORTED_NUMBER']],

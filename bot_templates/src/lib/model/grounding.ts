@@ -1,4 +1,4 @@
-import { addressesModel } from './injection.ts';
+import { addressesModel, REMOVED } from './injection.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { sharesNumber, unsupportedNumbers } from './numbers.ts';
 import type { Source, Sources } from './sources.ts';
@@ -83,7 +83,7 @@ const CITATION_MARK =
 
 function withoutMarks(sentence: string): { text: string; marks: string[] } {
   const marks = sentence.match(CITATION_MARK) ?? [];
-  return { text: sentence.replace(CITATION_MARK, '').trim(), marks };
+  return { text: sentence.replace(CITATION_MARK, '').replaceAll(REMOVED, '').trim(), marks };
 }
 
 /** `S1`, `[S1]` and `s1` mean S1; `S1, S2` means both; anything else is no id of a source. */

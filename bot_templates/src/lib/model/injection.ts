@@ -21,7 +21,8 @@ const TURN = /^[ \t]*(system|human|user|assistant)[ \t]*:/gim;
 /** Unbroken runs that no clinical text has, such as encoded payloads. */
 const ENCODED = /[A-Za-z0-9+/=_-]{120,}/g;
 
-const REMOVED = '[removed]';
+/** Stands where something was taken out. */
+export const REMOVED = '[removed]';
 
 /** Longest piece that is taken out at once. */
 const LONGEST_PIECE = 400;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { cleanText } from '../chunking.ts';
-import { disarm } from './injection.ts';
+import { disarm, REMOVED } from './injection.ts';
 
 /** A passage of the record that a model may cite. */
 export interface Source {
@@ -98,7 +98,7 @@ export class Sources {
 
   /** Nobody can know the key before it is made; should a text have it all the same, it still closes nothing. */
   #withoutKey(text: string): string {
-    return text.replace(new RegExp(this.#key, 'gi'), '[removed]');
+    return text.replace(new RegExp(this.#key, 'gi'), REMOVED);
   }
 
   #block(id: string, header: string, text: string): string {
