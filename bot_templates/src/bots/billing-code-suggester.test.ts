@@ -60,6 +60,14 @@ describe('Billing Code Suggester Bot, of a record', () => {
     expect(JSON.stringify(task)).not.toMatch(/price|amount|money|USD/i);
   });
 
+  test.each(['QA0.0101', 'C7A.00', 'M1A.0110', 'S13.4XXA', 'U07.1', 'B20'])('%s reaches a Task', async (code) => {
+    const visit = await Visit.open(clinic);
+    await visit.condition(code);
+    const output = await visit.suggest();
+    expect(output.warnings).toEqual([]);
+    expect(output.taskId).toBeDefined();
+  });
+
   test('E11 is refused as no leaf, with the reason and a gap', async () => {
     const visit = await Visit.open(clinic);
     const condition = await visit.condition('E11');

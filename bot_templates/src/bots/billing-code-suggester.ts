@@ -6,7 +6,7 @@
  */
 import type { BotEvent, MedplumClient } from '@medplum/core';
 import { assemble, withoutOverruled } from '../lib/billing/assemble.ts';
-import { submitSuggestion } from '../lib/billing/command.ts';
+import { alreadyOpen, openTask, submitSuggestion } from '../lib/billing/command.ts';
 import { verifiedCpt } from '../lib/billing/cpt-validation.ts';
 import { recordDiagnoses } from '../lib/billing/diagnoses.ts';
 import { type EncounterRecord, readEncounterRecord } from '../lib/billing/encounter-record.ts';
@@ -45,6 +45,8 @@ export async function handler(
     if ('skipped' in read) {
       return read;
     }
+    // It authors the audit trail; asked for now, it need not be waited for then.
+    void run.device();
     const record = await readEncounterRecord(run, read.encounter, read.patientId);
     const suggested = await suggest(run, record, request.minConfidence);
     return hand(run, input, record, suggested);
@@ -95,9 +97,10 @@ async function hand(run: BotRun, input: BotInput, record: EncounterRecord, sugge
     return output(suggested, undefined, finished ? [] : ['ENCOUNTER_NOT_FINISHED']);
   }
   // Fail-closed: without an audit trail nothing is proposed.
-  await run.audit.require(suggestionAudit(record, suggested));
+  const [open] = await Promise.all([openTask(run, record), run.audit.require(suggestionAudit(record, suggested))]);
   try {
-    const submitted = await submitSuggestion(run, record, suggestion, suggested.model);
+    const submitted =
+      open === undefined ? await submitSuggestion(run, record, suggestion, suggested.model) : alreadyOpen(open);
     return output(suggested, submitted, submitted.warnings);
   } catch (error) {
     const failure = asFailure(error, BOT.unforeseen);

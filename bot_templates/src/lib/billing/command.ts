@@ -23,10 +23,14 @@ export interface Submitted {
   warnings: string[];
 }
 
+/** A suggestion for the same encounter stands: a model that answers otherwise now must not make a second Task. */
+export function alreadyOpen(taskId: string): Submitted {
+  return { command: { command: COMMAND, duplicate: true }, taskId, warnings: ['SUGGESTION_ALREADY_OPEN'] };
+}
+
 /**
- * Hands the suggestion in as one command, unless one for the same encounter is open: then that one stands, for a
- * model that words its answer otherwise must not make a second Task.
- * @throws BotFailure of the search or of the Command Processor
+ * Hands the suggestion in as one command.
+ * @throws BotFailure of the Command Processor
  */
 export async function submitSuggestion(
   run: BotRun,
@@ -34,10 +38,6 @@ export async function submitSuggestion(
   suggestion: Assembled,
   model: string | undefined
 ): Promise<Submitted> {
-  const open = await openTask(run, record);
-  if (open !== undefined) {
-    return { command: { command: COMMAND, duplicate: true }, taskId: open, warnings: ['SUGGESTION_ALREADY_OPEN'] };
-  }
   const all = suggestedCodes(suggestion);
   const suggested = all.slice(0, MOST.codes);
   const answer = await submitCommand(run, {
@@ -62,7 +62,8 @@ export async function submitSuggestion(
   };
 }
 
-async function openTask(run: BotRun, { encounter, patientId }: EncounterRecord): Promise<string | undefined> {
+/** The id of a Task that waits with a suggestion for the encounter. */
+export async function openTask(run: BotRun, { encounter, patientId }: EncounterRecord): Promise<string | undefined> {
   const query = new URLSearchParams({
     encounter: `Encounter/${encounter.id}`,
     code: `${COMMAND_SYSTEM}|${COMMAND}`,

@@ -51,10 +51,10 @@ const BEGUN = ['arrived', 'triaged', 'in-progress', 'onleave', 'finished'];
 export async function readEncounter(run: BotRun, request: BillingRequest): Promise<Readable> {
   const { encounterId, patientId: claimed } = request;
   run.resource = `Encounter/${encounterId}`;
-  if (claimed !== undefined) {
-    await readPatient(run, claimed, 'DB_ERROR');
-  }
-  const { found: encounter } = await readCurrent<Encounter>(run.medplum, 'Encounter', encounterId, 'DB_ERROR');
+  const [{ found: encounter }] = await Promise.all([
+    readCurrent<Encounter>(run.medplum, 'Encounter', encounterId, 'DB_ERROR'),
+    claimed === undefined ? undefined : readPatient(run, claimed, 'DB_ERROR'),
+  ]);
   const patientId = referencedId(encounter?.subject?.reference, 'Patient');
   if (claimed === undefined) {
     // An event may be late: what it tells may be over.

@@ -25,7 +25,8 @@ const MOST_CODES = 50;
 
 /** Systems of diagnoses and of procedures, and how a code of each looks. */
 const DIAGNOSES: Readonly<Record<string, RegExp>> = {
-  'http://hl7.org/fhir/sid/icd-10-cm': /^[A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?$/,
+  // QA0.0101 has a second letter.
+  'http://hl7.org/fhir/sid/icd-10-cm': /^[A-Z][0-9A-Z]{2}(?:\.[0-9A-Z]{1,4})?$/,
   'http://hl7.org/fhir/sid/icd-10': /^[A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?$/,
 };
 const PROCEDURES: Readonly<Record<string, RegExp>> = {
