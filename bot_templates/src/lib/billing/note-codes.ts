@@ -36,7 +36,7 @@ export const SCHEMA: JsonSchema = {
           system: { type: 'string', enum: ['icd-10-cm'] },
           code: {
             type: 'string',
-            pattern: '^[A-Za-z](?:[0-9][0-9A-Za-z]|[A-Za-z][0-9])\\.?[0-9A-Za-z]{0,4}$',
+            pattern: '^(?:[A-Za-z][0-9][0-9A-Za-z]|[A-Za-z]{2}[0-9])\\.?[0-9A-Za-z]{0,4}$',
             description: 'An ICD-10-CM code of full length, such as E11.9.',
           },
           evidence: {
