@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,16 +14,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def builder() -> ModuleType:
-    """scripts/build_icd10cm_table.py, which stands outside any package."""
-    name = "build_icd10cm_table"
+def script(name: str) -> ModuleType:
+    """Load one of scripts/, which stand outside any package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def builder() -> ModuleType:
+    """scripts/build_icd10cm_table.py."""
+    return script("build_icd10cm_table")
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +101,14 @@ def test_a_condition_that_nobody_knows_is_refused(builder: ModuleType) -> None:
     """A new release with new words is looked at, not guessed."""
     with pytest.raises(ValueError, match="not understood"):
         list(builder.targets_of("something new (E08-E13 with a blue moon)"))
+
+
+def test_a_new_table_makes_a_new_bundle_and_ships() -> None:
+    """The bundle is made again when the table changes, and the wheel holds both."""
+    kept = ROOT / "bot_templates" / "dist" / "bundles.json"
+    if not kept.is_file():
+        pytest.skip("nothing is built (cure: make build)")
+    record = json.loads(kept.read_text(encoding="utf-8"))["bundles"]["billing-code-suggester"]
+    assert "src/data/icd10cm.json" in record["inputs"]
+    places = {place for _, place in script("build_assets").shipped()}
+    assert "bot_templates/src/data/icd10cm.json" in places
