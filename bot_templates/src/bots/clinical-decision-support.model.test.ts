@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { useClinic } from '../../test/support/clinic.ts';
 import { CDS, Deciding } from '../../test/support/deciding.ts';
 import { answer, hangUp, type RouterCall, silence, sourceWith, status } from '../../test/support/router.ts';
+import { PROMPT } from '../lib/decision/differential.ts';
 
 describe('differentials', () => {
   const clinic = useClinic([CDS, 'command-processor']);
@@ -164,6 +167,19 @@ describe('differentials', () => {
     const output = await it.ask({ chiefComplaint: COMPLAINT });
     expect(output).toMatchObject({ success: true, criticalFindings: [{ rule: 'potassium' }] });
     expect(output.warnings).toEqual(expect.arrayContaining(['LLM_UNAVAILABLE', 'PHI_ROUTE_BLOCKED']));
+  });
+
+  test('the schema on the page is the one that is sent', async () => {
+    suggest('Hyperkalaemia', 'Potassium is 6.8 mmol/L.');
+    await ask();
+    const page = readFileSync(
+      fileURLToPath(new URL('../../../docs/bots/clinical-decision-support.md', import.meta.url)),
+      'utf8'
+    );
+    const block = /^## Model schema[\s\S]*?```json\n([\s\S]*?)```/m.exec(page)?.[1] as string;
+    const { response_format: format } = (clinic.router.chats[0] as RouterCall).body;
+    expect(format).toMatchObject({ json_schema: { name: 'differentials', schema: JSON.parse(block) as object } });
+    expect(page).toContain(`${PROMPT.id}/${PROMPT.version}`);
   });
 
   test('without a complaint the model is not asked, unless it is asked for', async () => {

@@ -72,7 +72,7 @@ describe('Clinical Decision Support Bot by subscription', () => {
     await expect
       .poll(async () => (await it.issues()).map(({ status }) => status), { timeout: 10_000 })
       .toEqual(['cancelled']);
-    expect(await subscribed.count()).toBe(before + 1);
+    await expect.poll(() => subscribed.count()).toBe(before + 1);
   });
 
   test('an order that is moved to another patient ends its issues there', async () => {

@@ -178,6 +178,7 @@ describe('Clinical Decision Support Bot', () => {
         const output = await it.ask();
         expect(output.issuesWritten).toEqual({ created: 0, cancelled: 0, reopened: 0 });
         expect(output.interactions).toHaveLength(1);
+        expect(output.warnings).toContain('ISSUE_SET_ASIDE');
         expect(await it.issues()).toMatchObject([{ status }]);
       }
     });

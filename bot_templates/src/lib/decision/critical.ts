@@ -192,7 +192,8 @@ function loincCodes(code: CodeableConcept | undefined): string[] {
 }
 
 function nameOf(code: CodeableConcept | undefined): string {
-  return code?.text ?? code?.coding?.find(({ display }) => display)?.display ?? 'Result';
+  const name = code?.text ?? code?.coding?.find(({ display }) => display)?.display ?? 'Result';
+  return name.slice(0, 200).toWellFormed();
 }
 
 /** When a result was true of the patient, or was issued. */

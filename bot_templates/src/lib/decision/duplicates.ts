@@ -1,9 +1,9 @@
 import { bySeverity, type Finding, merged } from './finding.ts';
 import type { Ingredients } from './ingredients.ts';
+import { PairRules } from './interactions.ts';
 import type { Taken } from './medications.ts';
 import type { DecisionRules } from './rules.ts';
-import { SEVERITIES, type IngredientClass, type InteractionRule, type Severity } from './tables.ts';
-import { ruleFor } from './interactions.ts';
+import { type IngredientClass, SEVERITIES, type Severity } from './tables.ts';
 
 export interface Duplicate extends Finding {
   kind: 'DUPTHPY';
@@ -29,8 +29,10 @@ type Rules = Pick<DecisionRules, 'classes' | 'duplicatesOff' | 'interactions'>;
  */
 export function duplicatesOf(taken: readonly Taken[], rules: Rules, ingredients: Ingredients): Duplicate[] {
   const therapies = therapiesOf(taken);
+  const names = namesOf(therapies);
+  const interacting = new PairRules(names, rules.interactions, ingredients);
   const found: Duplicate[] = [];
-  for (const name of namesOf(therapies)) {
+  for (const name of names) {
     const several = therapies.filter((therapy) => therapy.ingredients.has(name));
     if (several.length > 1 && !rules.duplicatesOff.includes(name)) {
       found.push(
@@ -38,32 +40,24 @@ export function duplicatesOf(taken: readonly Taken[], rules: Rules, ingredients:
       );
     }
   }
-  for (const each of rules.classes) {
-    const members =
-      each.duplicate === undefined || rules.duplicatesOff.includes(`#${each.code}`)
-        ? []
-        : membersOf(each, therapies, rules.interactions, ingredients);
-    if (members.length > 0) {
-      found.push(
-        duplicate('class', each.code, each.display, each.duplicate as Severity, recordsOf(therapies, members))
-      );
+  for (const { code, display, duplicate: severity } of rules.classes) {
+    if (severity !== undefined && !rules.duplicatesOff.includes(`#${code}`)) {
+      const ofClass = names.filter((name) => ingredients.classesOf(name).includes(code));
+      const doubled = doubledOf(ofClass, therapies, interacting);
+      if (doubled.length > 0) {
+        found.push(duplicate('class', code, display, severity, recordsOf(therapies, doubled)));
+      }
     }
   }
   return merged(found);
 }
 
-/** The ingredients of a class of which two are taken in different treatments, without an interaction of their own. */
-function membersOf(
-  { code }: IngredientClass,
-  therapies: readonly Therapy[],
-  interactions: readonly InteractionRule[],
-  ingredients: Ingredients
-): string[] {
-  const names = namesOf(therapies).filter((name) => ingredients.classesOf(name).includes(code));
+/** Of some ingredients, those of which two are taken in different treatments, without an interaction of their own. */
+function doubledOf(names: readonly string[], therapies: readonly Therapy[], interacting: PairRules): string[] {
   const doubled = names.flatMap((one, index) =>
     names
       .slice(index + 1)
-      .filter((other) => areApart(one, other, therapies) && !ruleFor(one, other, interactions, ingredients))
+      .filter((other) => interacting.of(one, other) === undefined && areApart(one, other, therapies))
       .flatMap((other) => [one, other])
   );
   return [...new Set(doubled)];

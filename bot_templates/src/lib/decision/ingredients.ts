@@ -31,6 +31,9 @@ const FRAME = new Set(
     .filter((word) => word !== '')
 );
 
+/** Longest name that is read; a longer text is no name, and stays unknown. */
+const LONGEST_NAME = 1_000;
+
 /** A text as words of plain letters and digits; marks on letters, case and signs do not count. */
 export function plainWords(text: string): string[] {
   return (
@@ -123,12 +126,16 @@ export class Ingredients {
   /** Codes and words together: where they differ, both count. */
   ofConcept(concept: CodeableConcept | undefined): Recognition {
     const codings = concept?.coding ?? [];
-    const texts = [concept?.text, ...codings.map(({ display }) => display)].filter((text) => text !== undefined);
+    const given = [concept?.text, ...codings.map(({ display }) => display)].filter((text) => text !== undefined);
+    const texts = given.map((text) => text.slice(0, LONGEST_NAME));
     const byCode = codings.map((coding) => this.#ofCoding(coding)).filter((name) => name !== undefined);
     const ingredients = unique([...byCode, ...texts.flatMap((text) => this.inText(text))]);
     return {
       ingredients,
-      incomplete: ingredients.length === 0 || texts.some((text) => this.#hasUnknownPart(text)),
+      incomplete:
+        ingredients.length === 0 ||
+        given.some((text) => text.length > LONGEST_NAME) ||
+        texts.some((text) => this.#hasUnknownPart(text)),
     };
   }
 

@@ -65,6 +65,8 @@ export interface Kept {
   reopened: number;
   /** Issues that another run had made meanwhile. */
   met: number;
+  /** Findings whose issue a person has cancelled or marked as an error. */
+  setAside: number;
   /** Findings for which no issue was made, because there are too many. */
   leftOut: number;
 }
@@ -91,8 +93,10 @@ export async function keepIssues(
 ): Promise<Kept> {
   const now = new Date().toISOString();
   const device = await run.device();
-  const existing = new Map(wanted.existing.map((issue) => [keyOf(run.namespace, issue), issue]));
-  const kept: Kept = { standing: new Map(), created: 0, cancelled: 0, reopened: 0, met: 0, leftOut: 0 };
+  // One that stands goes before another of the same key.
+  const inOrder = [...wanted.existing].sort((one, other) => Number(isOpen(one)) - Number(isOpen(other)));
+  const existing = new Map(inOrder.map((issue) => [keyOf(run.namespace, issue), issue]));
+  const kept: Kept = { standing: new Map(), created: 0, cancelled: 0, reopened: 0, met: 0, setAside: 0, leftOut: 0 };
   const work: (() => Promise<void>)[] = [];
   const keys = new Set<string>();
   for (const finding of wanted.findings) {
@@ -113,7 +117,7 @@ export async function keepIssues(
           kept.met += Number(!answer.created);
         }
       });
-    } else if (OPEN.includes(issue.status)) {
+    } else if (isOpen(issue)) {
       kept.standing.set(key, `DetectedIssue/${issue.id}`);
     } else if (issue.status === CANCELLED && wasOurs(run.namespace, issue)) {
       work.push(async () => {
@@ -123,10 +127,12 @@ export async function keepIssues(
           kept.reopened++;
         }
       });
+    } else {
+      kept.setAside++;
     }
   }
   for (const [key, issue] of existing) {
-    if (!keys.has(key) && OPEN.includes(issue.status) && wanted.isOver(issue)) {
+    if (!keys.has(key) && isOpen(issue) && wanted.isOver(issue)) {
       work.push(async () => {
         const answer = await write(run, change(cancelled(run.namespace, issue, now)));
         kept.cancelled += Number('resource' in answer);
@@ -137,6 +143,10 @@ export async function keepIssues(
     await Promise.all(work.slice(at, at + AT_ONCE).map((task) => task()));
   }
   return kept;
+}
+
+function isOpen({ status }: DetectedIssue): boolean {
+  return OPEN.includes(status);
 }
 
 function keyOf(namespace: string, issue: DetectedIssue): string {

@@ -142,6 +142,7 @@ function decision(
     warnings: [
       ...(findings.unrecognised.length > 0 ? ['UNRECOGNISED_MEDICATION'] : []),
       ...(record.incomplete ? ['RECORD_INCOMPLETE'] : []),
+      ...(kept.setAside > 0 ? ['ISSUE_SET_ASIDE'] : []),
       ...(kept.leftOut > 0 ? ['ISSUES_LIMITED'] : []),
     ],
   };

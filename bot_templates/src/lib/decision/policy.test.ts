@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { secrets } from '../../../test/support/events.ts';
 import { Secrets } from '../secrets.ts';
@@ -12,78 +14,9 @@ const read = (policy: unknown) =>
 const site = (more: object) => read({ decisionSupport: { id: 'st-mary', ...more } });
 
 /** Everything that a site may write. */
-export const WHOLE_POLICY = {
-  blockedCommands: ['QueueReferralLetter'],
-  decisionSupport: {
-    id: 'st-mary',
-    ingredients: {
-      addClasses: [{ code: 'zyxin', display: 'Zyxins', duplicate: 'high' }],
-      add: [{ name: 'zyxomab', also: ['zyx'], brands: ['Zyxor'], rxnorm: '999999', classes: ['zyxin'] }],
-    },
-    interactions: {
-      off: ['warfarin-acetaminophen'],
-      change: [{ id: 'qt-qt', severity: 'low' }],
-      add: [
-        {
-          id: 'zyxin-warfarin',
-          one: ['#zyxin'],
-          other: ['warfarin'],
-          severity: 'high',
-          mechanism: 'Bleeding.',
-          management: 'Avoid.',
-        },
-      ],
-    },
-    duplicates: { off: ['#ppi', 'albuterol'] },
-    allergies: {
-      off: ['statins'],
-      add: [
-        {
-          id: 'zyxins',
-          display: 'zyxins',
-          names: ['zyxins'],
-          members: ['#zyxin'],
-          severity: 'high',
-          cross: [{ members: ['#penicillin'], severity: 'low', note: 'Seldom.' }],
-        },
-      ],
-    },
-    critical: {
-      hours: 48,
-      off: ['po2'],
-      change: [{ id: 'potassium', low: 2.8, high: 6, fromAge: 1 }],
-      add: [
-        {
-          id: 'chloride',
-          name: 'Chloride',
-          loinc: ['2075-0'],
-          unit: 'mmol/L',
-          sameUnits: ['meq/L'],
-          low: 75,
-          high: 125,
-          plausibleFrom: 40,
-          plausibleTo: 180,
-        },
-      ],
-    },
-    preventive: {
-      off: ['hiv'],
-      change: [{ id: 'colorectal-cancer', minAge: 50 }],
-      add: [
-        {
-          id: 'eyes',
-          title: 'Eye examination',
-          sex: 'female',
-          minAge: 40,
-          maxAge: 90,
-          needs: ['diabetes'],
-          source: { name: 'St Mary', date: '2026-01-01' },
-          done: [{ codes: [{ system: 'http://snomed.info/sct', codes: ['252779009'] }], months: 12, doses: 1 }],
-        },
-      ],
-    },
-  },
-};
+const WHOLE_POLICY: unknown = JSON.parse(
+  readFileSync(fileURLToPath(new URL('../../../../docs/reference/safety-policy.example.json', import.meta.url)), 'utf8')
+);
 
 describe("a site's policy", () => {
   test('without one, or with one for commands only, the shipped rules hold', () => {
@@ -96,7 +29,7 @@ describe("a site's policy", () => {
     expect(rules.ruleset).toMatchObject({
       version: shippedRules().ruleset.version,
       site: {
-        id: 'st-mary',
+        id: 'st-mary-2026',
         sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
         added: 6,
         changed: 3,
