@@ -20,6 +20,7 @@ import pytest
 
 import medbots
 from medbots.local import ports
+from medbots.local.model_server import __main__ as model_server
 
 pytestmark = pytest.mark.enable_socket
 
@@ -74,6 +75,12 @@ def test_a_burst() -> None:
         took = time.monotonic() - began
     assert {answer.status_code for answer in answers} == {200}
     assert took < 10
+
+
+def test_no_answer_waits_for_its_head() -> None:
+    """Head and body leave at once: a client that acknowledges late would cost 40 ms a call."""
+    with model_server._listen(0) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_scenario(tmp_path: Path) -> None:
