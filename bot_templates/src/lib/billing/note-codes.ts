@@ -97,7 +97,7 @@ export async function noteDiagnoses(run: BotRun, notes: readonly Note[]): Promis
       task: 'billing_codes',
       prompt: PROMPT,
       sources,
-      question: 'Which ICD-10-CM codes do these notes document?',
+      question: 'Name the ICD-10-CM codes that these notes document.',
       schema: { name: 'billing_codes', schema: SCHEMA },
       // The same notes should give the same codes, so that finishing an encounter again changes nothing.
       temperature: 0,

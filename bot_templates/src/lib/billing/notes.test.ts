@@ -26,6 +26,30 @@ test.each([
   expect((await signedNotes([given], sources)).notes).toHaveLength(count);
 });
 
+test('what was entered in error is no gap, a draft is one', async () => {
+  const given = [document({ docStatus: 'entered-in-error' }), document({ id: '2', docStatus: 'preliminary' })];
+  expect((await signedNotes(given, sources)).gaps).toEqual([
+    expect.objectContaining({ code: 'NOTE_NOT_SIGNED', references: ['DocumentReference/2'] }),
+    expect.objectContaining({ code: 'NO_SIGNED_NOTE' }),
+  ]);
+});
+
+test.each([
+  ['without text', { reason: 'it is no text' }],
+  ['too long', { text: 'Asthma. '.repeat(20_000) }],
+])('a note that is %s is a gap', async (_name, attachment) => {
+  const found = await signedNotes([document()], { attachment: async () => attachment });
+  expect(found.notes).toEqual([]);
+  expect(found.gaps).toMatchObject([{ code: 'NOTE_WITHOUT_TEXT', references: ['DocumentReference/1'] }]);
+});
+
+test('of more notes than ten the first ten are read, and it is said', async () => {
+  const given = Array.from({ length: 12 }, (_, index) => document({ id: String(index) }));
+  const found = await signedNotes(given, sources);
+  expect(found.notes).toHaveLength(10);
+  expect(found.warnings).toEqual(['CONTEXT_LIMITED']);
+});
+
 test('a short note is one passage', () => {
   expect(passagesOf('Assessment:\nAsthma.')).toEqual([{ text: 'Assessment:\nAsthma.', heading: '' }]);
 });
@@ -46,4 +70,11 @@ test('nothing of a note is lost', () => {
       .map(({ text }) => text)
       .join('\n')
   ).toBe(lines.join('\n'));
+});
+
+test('a long note of short lines is cut in time', () => {
+  const started = performance.now();
+  passagesOf(`a\n\n${'b\n'.repeat(50_000)}`);
+  passagesOf('HEADING\n'.repeat(12_000));
+  expect(performance.now() - started).toBeLessThan(1_000);
 });

@@ -19,6 +19,8 @@ export interface Note {
 
 /** Notes that are read. */
 const MOST_NOTES = 10;
+/** Length of a note that is read, in UTF-16 units; no visit's note is longer, and a model would see little of it. */
+const GREATEST_NOTE = 100_000;
 /** Length of a passage that a model sees as one source, in UTF-16 units. */
 const PASSAGE = 4_000;
 
@@ -30,40 +32,32 @@ export async function signedNotes(
   documents: readonly DocumentReference[],
   sources: Pick<RecordSources, 'attachment'>
 ): Promise<{ notes: Note[]; gaps: Gap[]; warnings: string[] }> {
-  const current = documents.filter(({ status }) => status === 'current');
+  const current = documents.filter(({ status, docStatus }) => status === 'current' && docStatus !== 'entered-in-error');
   const signed = current.filter(isSigned);
-  const notes: Note[] = [];
   const gaps: Gap[] = [];
-  const drafts = current.filter((document) => !isSigned(document)).map(referenceOf);
-  if (drafts.length > 0) {
-    gaps.push({
-      code: 'NOTE_NOT_SIGNED',
-      message: 'A note of the encounter is not signed: it is not read',
-      references: drafts,
-    });
-  }
-  for (const document of signed.slice(0, MOST_NOTES)) {
-    const { sections, date } = await documentReferenceText(document, sources);
-    const text = cleanText(
-      sections
-        .filter((section) => section.title === 'Text')
-        .map((section) => section.text)
-        .join('\n\n')
-    );
-    if (text === '') {
-      gaps.push({
-        code: 'NOTE_WITHOUT_TEXT',
-        message: 'A note of the encounter cannot be read as text',
-        references: [referenceOf(document)],
-      });
-    } else {
-      notes.push({ reference: referenceOf(document), date, title: titleOf(document), text });
-    }
+  const gap = (code: string, message: string, about: readonly DocumentReference[]): void =>
+    void gaps.push({ code, message, references: about.map(referenceOf) });
+  if (signed.length < current.length) {
+    const drafts = current.filter((document) => !isSigned(document));
+    gap('NOTE_NOT_SIGNED', 'A note of the encounter is not signed: it is not read', drafts);
   }
   if (signed.length === 0) {
     gaps.push({ code: 'NO_SIGNED_NOTE', message: 'The encounter has no signed note' });
   }
-  return { notes, gaps, warnings: signed.length > MOST_NOTES ? ['CONTEXT_LIMITED'] : [] };
+  const read = signed.slice(0, MOST_NOTES);
+  const notes = await Promise.all(read.map((document) => noteOf(document, sources)));
+  const usable = notes.filter(({ text }) => text !== '' && text.length <= GREATEST_NOTE);
+  if (usable.length < notes.length) {
+    const unread = read.filter((_document, index) => !usable.includes(notes[index] as Note));
+    gap('NOTE_WITHOUT_TEXT', 'A note of the encounter cannot be read as text, or is too long', unread);
+  }
+  return { notes: usable, gaps, warnings: signed.length > MOST_NOTES ? ['CONTEXT_LIMITED'] : [] };
+}
+
+async function noteOf(document: DocumentReference, sources: Pick<RecordSources, 'attachment'>): Promise<Note> {
+  const { sections, date } = await documentReferenceText(document, sources);
+  const texts = sections.filter(({ title }) => title === 'Text').map(({ text }) => text);
+  return { reference: referenceOf(document), date, title: titleOf(document), text: cleanText(texts.join('\n\n')) };
 }
 
 /** Many systems leave docStatus out; a model's text without one is nobody's yet. */
