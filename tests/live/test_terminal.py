@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from tests.live import medplum, polling, projects
+from tests.live import cable, medplum, polling, projects
 from tests.live import stage as stage_module
 from tests.live.command import Medbots
 from tests.live.medplum import Json
@@ -186,6 +186,34 @@ class TestLogs:
         assert (process.returncode, out, err) == (INTERRUPTED, "", "")
         assert [run["trigger"] for run in seen] == ["$execute"] * 2
         assert len({run["id"] for run in seen}) == 2
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+    def test_follow_beyond_a_restart(self, deployed: Stage) -> None:
+        """While the server is away it waits and says so; what ran meanwhile is not lost."""
+        if not deployed.target.base_url.startswith("http:"):
+            pytest.skip("a cable carries plain HTTP")
+        now = datetime.now(UTC).isoformat()
+        args = ("bot", "logs", "semantic-search", "--follow", "--since", now)
+        ask = ("bot", "exec", "semantic-search", "--field", f"query={WORDS}")
+        with cable.to(deployed.target.base_url) as line:
+            far = deployed.medbots.having(MEDPLUM_BASE_URL=line.url)
+            with far.started(*args) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                deployed.medbots(*ask).expect()
+                first = process.stdout.readline()
+                line.cut()
+                waiting = process.stderr.readline()
+                deployed.medbots(*ask).expect()
+                line.mend()
+                second = process.stdout.readline()
+                process.send_signal(signal.SIGTERM)
+                out, err = process.communicate(timeout=20)
+        assert waiting.endswith("; waiting for it\n")
+        assert line.url in waiting
+        assert ("$execute" in first, "$execute" in second) == (True, True)
+        said = f"{line.url} answers again\n"
+        assert (process.returncode, out, err) == (INTERRUPTED, "", said)
 
 
 class TestSearch:

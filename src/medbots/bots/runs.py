@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from medbots import secret
 from medbots.bots import words
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Run:
     input: str | None
     """Reference of the resource that a subscription handed over."""
     log: str
-    """What the bot logged, and the error that ended it."""
+    """What the bot logged, and the error that ended it; free of passwords."""
 
     def shown_log(self, *, verbose: bool) -> str | None:
         """Return the log; None where it may hold patient data and nobody asked for that."""
@@ -128,7 +129,7 @@ def of(event: Mapping[str, Any], bots: Sequence[Bot]) -> Run:
         trigger=_trigger(entities, source, requester),
         requester=requester,
         input=next((one for one in entities if one and not one.startswith(_PARTS)), None),
-        log=str(event.get("outcomeDesc") or "").strip(),
+        log=secret.redact(str(event.get("outcomeDesc") or "").strip()),
     )
 
 

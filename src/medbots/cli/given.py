@@ -41,6 +41,8 @@ def read(flag: str, file: str) -> Any:
         errors.UsageError: it cannot be read, or is no JSON; says where.
     """
     name = "stdin" if file == STDIN else file
+    if file == STDIN and sys.stdin is None:
+        raise errors.UsageError(f"{flag}: stdin is closed")
     try:
         text = sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8-sig")
     except OSError as exc:

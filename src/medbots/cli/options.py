@@ -50,6 +50,7 @@ class Options:
         return not (
             self.non_interactive
             or os.environ.get("CI", "").lower() in ("1", "true")
+            or sys.stdin is None
             or not sys.stdin.isatty()
         )
 

@@ -294,6 +294,13 @@ class TestApprove:
         assert (told.code, desk.inputs) == (64, [])
         assert "--yes" in told.out + told.err
 
+    def test_stdin_is_closed(
+        self, desk: Ward, medbots: Medbots, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody can answer there: the same."""
+        monkeypatch.setattr(sys, "stdin", None)
+        assert (medbots("approvals", "approve", "t1").code, desk.inputs) == (64, [])
+
     def test_yes_by_flag(self, desk: Ward, medbots: Medbots) -> None:
         """With --yes nothing of the command is printed: there is nobody to read it."""
         told = medbots("approvals", "approve", "t1", "--yes")

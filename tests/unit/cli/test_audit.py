@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from medbots import assets
-from medbots.bots import trail, words
 from tests.support.ward import PLANT, PRACTITIONER, START, Ward
 from tests.unit.cli.conftest import Medbots
 
@@ -204,39 +202,3 @@ def test_mistakes(
     assert (told.code, told.out) == (code, "")
     assert words in told.err
     assert all(kind != "AuditEvent" for kind, _ in audited.searches)
-
-
-def _listed(file: str, start: str) -> set[str]:
-    """The quoted words of a list in the bots' sources."""
-    text = (assets.bot_templates() / "src/lib" / file).read_text()
-    part = text.partition(start)[2].partition(";")[0]
-    return set(part.split("'")[1::2])
-
-
-def test_the_types_are_the_bots_types() -> None:
-    """Every type that a bot writes can be asked for."""
-    assert _listed("audit.ts", "AUDIT_TYPES =") == set(trail.TYPES)
-
-
-def test_the_codes_are_the_bots_codes() -> None:
-    """Every code of the bots' contract is known as one."""
-    assert _listed("failure.ts", "ErrorCode =") == words.CODES - {"AUDIT_FAILED"}
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("DB_ERROR", "DB_ERROR"),
-        ("DB_ERROR: it is away", "DB_ERROR"),
-        ("INVALID_INPUT 1b9d", "INVALID_INPUT"),
-        ("HIV positive", None),
-        ("DB_ERRORS", None),
-        ("the DB_ERROR", None),
-        ("", None),
-        (None, None),
-        (7, None),
-    ],
-)
-def test_a_code_is_one_of_the_contract(text: object, code: str | None) -> None:
-    """Capital letters alone are no code: they may be a diagnosis."""
-    assert words.code(text) == code

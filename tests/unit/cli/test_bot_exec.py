@@ -58,6 +58,15 @@ class TestInput:
         assert medbots("bot", "exec", "embedding", "--input", "-").code == 0
         assert ward.inputs == [("embedding", [1, 2])]
 
+    def test_stdin_is_closed(
+        self, ward: Ward, medbots: Medbots, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A caller who has closed stdin is told so."""
+        ward.answers["embedding"] = GOOD
+        monkeypatch.setattr(sys, "stdin", None)
+        told = medbots("bot", "exec", "embedding", "--input", "-")
+        assert (told.code, told.err) == (64, "error: --input: stdin is closed\n")
+
     @pytest.mark.parametrize(
         ("text", "words"),
         [

@@ -91,6 +91,13 @@ class TestText:
         ward.subscriptions_readable = False
         assert "  Subscription/gone  " in medbots("bot", "logs").out
 
+    def test_no_secret(self, ward: Ward, medbots: Medbots) -> None:
+        """A password that a bot logged is redacted."""
+        ward.answers["embedding"] = {}
+        support.run_of(ward, "embedding", log="DB_ERROR postgresql://bot:hunter2@db/x")
+        assert "hunter2" not in str(medbots("bot", "logs"))
+        assert "hunter2" not in str(medbots("bot", "logs", "-v", "--format", "json"))
+
     def test_a_timer(self, ward: Ward, medbots: Medbots) -> None:
         """A run that nobody caused and that got the bot itself was a timer's."""
         ward.answers["embedding"] = {}
