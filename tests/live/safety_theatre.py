@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.live import safety_guard, safety_play
 from tests.live import stage as stage_module
 from tests.live.medplum import Json
-from tests.live.safety_case import Case, Guard, Model
+from tests.live.safety_case import WELL, Case, Guard, Model
 from tests.live.safety_model import ModelControl
 from tests.live.safety_people import People
 from tests.live.safety_scene import BrokenError, Scene
@@ -57,11 +57,14 @@ class Theatre:
 
     def breaks(self, case: Case, model: Model | None) -> bool:
         """Return whether what must not happen happens in a case."""
+        name = f"{case.id} with {model.name if model else WELL}"
         with self._scene() as scene:
             try:
                 safety_play.play(scene, case, model)
-            except BrokenError:
+            except BrokenError as broken:
+                print(f"{name}: {broken}")  # noqa: T201 (shown where the test fails)
                 return True
+            print(f"{name} holds: {scene.answers}")  # noqa: T201
         return False
 
     @contextmanager

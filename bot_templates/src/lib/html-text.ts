@@ -9,6 +9,11 @@ const PARAGRAPHS = new Set('article caption list ol p paragraph section ul'.spli
 const CELLS = new Set(['td', 'th']);
 /** Elements that hold nothing to read. */
 const HIDDEN = new Set(['head', 'template', 'noscript', 'svg', 'object', 'iframe']);
+/** Elements that have no end. */
+const VOID = new Set('area base br col embed hr img input link meta source track wbr'.split(' '));
+/** Attributes by which a browser shows nothing of an element: what no reader sees must not be read for them. */
+const UNSHOWN =
+  /(?:^|\s)hidden(?=[\s=/]|$)|(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:font-size|opacity|max-height)\s*:\s*0(?![.\d]*[1-9]))/i;
 const HEADING = /^h([1-6])$/;
 
 /** The readable text of an HTML document: headings as `# …`, list items as `- …`, table cells set apart by ` | `. */
@@ -20,20 +25,36 @@ export function htmlToText(html: string): string {
 export function flowText(run: Iterable<Token>): string {
   const flow = new TextFlow();
   let hiddenIn: string | undefined;
+  /** Elements of that name within it. */
+  let depth = 0;
   for (const token of run) {
     if (hiddenIn !== undefined) {
+      if (token.kind !== 'text' && token.name === hiddenIn) {
+        depth += token.kind === 'close' ? -1 : 1;
+      }
       // `body` ends a head that was never closed.
-      const over = token.kind !== 'text' && (token.name === hiddenIn ? token.kind === 'close' : token.name === 'body');
+      const over = depth < 0 || (HIDDEN.has(hiddenIn) && token.kind !== 'text' && token.name === 'body');
       hiddenIn = over ? undefined : hiddenIn;
     } else if (token.kind === 'text') {
       flow.write(token.text);
-    } else if (token.kind === 'open' && HIDDEN.has(token.name) && !token.selfClosing) {
+    } else if (isUnseen(token)) {
       hiddenIn = token.name;
+      depth = 0;
     } else {
       flow.tag(token);
     }
   }
   return flow.text();
+}
+
+/** Whether a token opens an element of which a reader sees nothing. */
+function isUnseen(token: Token): token is Extract<Token, { kind: 'open' }> {
+  return (
+    token.kind === 'open' &&
+    !token.selfClosing &&
+    !VOID.has(token.name) &&
+    (HIDDEN.has(token.name) || UNSHOWN.test(token.attributes))
+  );
 }
 
 /** Text as it flows out of markup: breaks are owed until something follows them. */

@@ -12,6 +12,26 @@ import { type PlainText, plainText, UNSEEN, withoutFigures, withoutGaps } from '
 const TEMPLATE_MARKS =
   /<[|｜][^|｜>\n]{1,40}[|｜]>|\[\/?(?:INST|SYS|SYSTEM|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]|<<\/?SYS>>|<\/?(?:s|bos|eos|pad|system|assistant|user|start_of_turn|end_of_turn|think|thinking|tool_call|tool_response|function_call)>|^[ \t]*#{1,4}[ \t]*(?:system|assistant|human|user|instructions?|response)[ \t]*:?[ \t]*$/gim;
 
+/** How a played turn begins and ends, by the templates that are common. */
+const TURN_MARKS: readonly (readonly [string, string])[] = [
+  [
+    '<[|｜](?:im_start|start_header_id|start_of_role|system|user|assistant)[|｜]>',
+    '<[|｜](?:im_end|eot_id|eom_id|end|end_of_turn|end_of_text|endoftext)[|｜]>',
+  ],
+  ['\\[INST\\]', '\\[/INST\\]'],
+  ['<<SYS>>', '<</SYS>>'],
+  ['<start_of_turn>', '<end_of_turn>'],
+  ...['system', 'assistant', 'user', 'think', 'thinking', 'tool_call', 'tool_response', 'function_call'].map(
+    (name) => [`<${name}>`, `</${name}>`] as const
+  ),
+];
+
+/** A turn that a record plays, with what is said in it: to its end mark, else to the end of the line. */
+const PLAYED_TURN = new RegExp(
+  TURN_MARKS.map(([begin, end]) => `${begin}(?:[^]{0,2000}?${end}|[^\\n]*)`).join('|'),
+  'gi'
+);
+
 /** Marks of our own source blocks, whatever their key. */
 const BLOCK_MARKS = /\[[ \t]*\/?[ \t]*(?:S\d{1,4}|Q)[ \t]+[0-9a-f]{6,}[ \t]*\]/gi;
 
@@ -46,6 +66,7 @@ export function disarm(record: string): Disarmed {
     return REMOVED;
   };
   const visible = withoutTurns(record.normalize('NFC').replace(UNSEEN, ''), take)
+    .replace(PLAYED_TURN, take)
     .replace(TEMPLATE_MARKS, take)
     .replace(BLOCK_MARKS, take)
     .replace(ENCODED, (run) => (isEncoded(run) ? take() : run));
