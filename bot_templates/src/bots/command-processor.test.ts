@@ -8,7 +8,7 @@ import { exampleOf, expectOutput } from '../../test/support/page.ts';
 import { tryPolicy } from '../../test/support/policy.ts';
 
 describe('Command Processor Bot', () => {
-  const clinic = useClinic(['command-processor']);
+  const clinic = useClinic(['command-processor', 'approval-queue']);
   let about: Case;
 
   beforeEach(async () => {
@@ -709,35 +709,18 @@ async function everything(clinic: Clinic): Promise<unknown[]> {
   const current = await clinic.create({ resourceType: 'MedicationRequest', status: 'active', intent: 'order', subject, medicationReference });
   const statement = await clinic.create({ resourceType: 'MedicationStatement', status: 'active', subject, medicationReference });
   const observation = await about.potassium();
-  const records = [
-    current,
-    statement,
-    observation,
-    await clinic.create({
-      resourceType: 'AllergyIntolerance',
-      clinicalStatus: {
-        coding: [{ system: 'http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical', code: 'active' }],
-      },
-      patient: subject,
-    }),
-    await clinic.create({ resourceType: 'Condition', subject }),
-    await clinic.create({ resourceType: 'DetectedIssue', status: 'final', patient: subject }),
-    await clinic.create({ resourceType: 'DiagnosticReport', status: 'final', code: { text: 'x' }, subject }),
-    await clinic.create({ resourceType: 'DocumentReference', status: 'current', content: [{ attachment: { title: 'x' } }], subject }),
-    await clinic.create({ resourceType: 'GuidanceResponse', status: 'success', moduleUri: 'urn:x', subject }),
-    await clinic.create({
-      resourceType: 'Immunization',
-      status: 'completed',
-      vaccineCode: { text: 'x' },
-      occurrenceDateTime: '2024-01-01',
-      patient: subject,
-    }),
-    await clinic.create({ resourceType: 'Procedure', status: 'completed', subject }),
-    await clinic.create({ resourceType: 'ServiceRequest', status: 'active', intent: 'order', subject }),
-  ];
+  const records = [current, statement, observation, ...(await about.recordsOfEveryType())];
   const sources = records.map(({ resourceType, id }) => `${resourceType}/${id}`);
   const medication = { system: RXNORM, code: '6809', display: 'metformin 850 mg' };
+  const flag = await about.potassium(5.6);
+  const byApproval = await about.flag(flag.id, 'abnormal', 'H');
+  await about.decide(byApproval.taskId, 'approve', (await clinic.member('nurse')).client);
+  if (byApproval.taskId) {
+    await clinic.admin.deleteResource('Task', byApproval.taskId as string);
+  }
   const outputs = [
+    // What the Approval Queue Bot made counts as made.
+    await about.flag(flag.id, 'abnormal', 'H'),
     await about.note('Once.', { sources }),
     await about.note('Once.', { sources }),
     await about.flag(observation.id),

@@ -17,6 +17,7 @@ const BOT = {
   runsAsUser: false,
   unforeseen: 'DB_ERROR',
   failureAudit: 'command_failed',
+  refusalAudit: 'command_blocked',
   model: CLINICAL_MODEL,
 } as const;
 

@@ -20,6 +20,8 @@ export interface BotIdentity {
   unforeseen: ErrorCode;
   /** As what its failures are audited. */
   failureAudit: AuditType;
+  /** As what it is audited that a caller asked for what they may not have; by default as a failure. */
+  refusalAudit?: AuditType;
   /** Which model it speaks for, by the secret that names the alias, and the alias without it. */
   model?: { secret: string; fallback: string };
 }
@@ -43,6 +45,8 @@ export class BotRun {
   resource: string | undefined;
   /** The patient concerned, for the audit of a failure. */
   patientId: string | undefined;
+  /** The command concerned, for the audit of a failure. */
+  commandId: string | undefined;
   #device: Promise<string | undefined> | undefined;
 
   constructor(bot: BotIdentity, medplum: MedplumClient, event: BotEvent<unknown>) {
@@ -145,12 +149,14 @@ export async function runBot(
 const MINOR: readonly ErrorCode[] = ['INVALID_INPUT', 'PATIENT_NOT_FOUND', 'UNAUTHORIZED', 'SAFETY_BLOCKED'];
 
 function failureRecord(run: BotRun, failure: BotFailure): AuditRecord {
+  const minor = MINOR.includes(failure.code);
   return {
-    type: run.bot.failureAudit,
+    type: (minor ? run.bot.refusalAudit : undefined) ?? run.bot.failureAudit,
     action: 'E',
-    outcome: MINOR.includes(failure.code) ? '4' : '8',
+    outcome: minor ? '4' : '8',
     outcomeDesc: `${failure.code}: ${failure.message}`,
     patientId: run.patientId,
     resource: run.resource,
+    commandId: run.commandId,
   };
 }

@@ -12,7 +12,7 @@ import type {
   Resource,
 } from '@medplum/fhirtypes';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { CLIENT, configuration, newFolder, Running, type Session } from '../../../local_server/test/server.ts';
+import { CLIENT, configuration, newFolder, Running, type Session, SUPER } from '../../../local_server/test/server.ts';
 import { TestDatabase } from './database.ts';
 import { PROJECT } from './events.ts';
 import { readManifest } from './manifest.ts';
@@ -129,6 +129,27 @@ export class Clinic {
     } finally {
       await this.admin.post(url, { code: await bundle(key), filename: 'index.js' });
     }
+  }
+
+  /** Replaces what the project may do. */
+  async setFeatures(...features: string[]): Promise<void> {
+    const session = await this.#server.login(SUPER);
+    const url = `fhir/R4/Project/${this.#session.projectId}`;
+    const patch = [{ op: 'add', path: '/features', value: features }];
+    await session.request('PATCH', url, JSON.stringify(patch), { 'content-type': 'application/json-patch+json' });
+  }
+
+  /** The token with which a bot's code calls the server. */
+  async tokenOf(key: string): Promise<string> {
+    const probe = 'exports.handler = async (medplum) => ({ token: medplum.getAccessToken() });\n';
+    return String((await this.runAs(key, probe, {})).token);
+  }
+
+  /** A client that calls the server as somebody, by a fetch of the test. */
+  clientWith(token: string, fetching: typeof fetch): MedplumClient {
+    const medplum = new MedplumClient({ baseUrl: this.#server.baseUrl, fetch: fetching, cacheTime: 0, maxRetries: 0 });
+    medplum.setAccessToken(token);
+    return medplum;
   }
 
   /** Gives a deployed bot other rights. */

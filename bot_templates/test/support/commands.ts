@@ -1,4 +1,4 @@
-import type { Encounter, Observation, Patient, Task } from '@medplum/fhirtypes';
+import type { Condition, Encounter, Observation, Patient, Task } from '@medplum/fhirtypes';
 import type { MedplumClient } from '@medplum/core';
 import type { Clinic, Output } from './clinic.ts';
 
@@ -72,6 +72,68 @@ export class Case {
   medication(parameters: object = {}, more: object = {}, as?: MedplumClient): Promise<Output> {
     const medication = { system: RXNORM, code: '6809', display: 'metformin' };
     return this.submit('SuggestMedicationChange', { action: 'start', medication, rationale: 'HbA1c 8.2', ...parameters }, more, as);
+  }
+
+  referral(more: object = {}, as?: MedplumClient): Promise<Output> {
+    const parameters = { specialty: 'Cardiology', urgency: 'urgent', reason: 'New murmur', summary: 'Please see her.' };
+    return this.submit('QueueReferralLetter', { ...parameters, ...more }, { encounterId: this.encounter.id }, as);
+  }
+
+  billing(more: object = {}, as?: MedplumClient): Promise<Output> {
+    const suggestedCodes = [
+      { system: ICD, code: 'I10', display: 'Essential hypertension', confidence: 0.9, isPrimary: true },
+      { system: CPT, code: '99213', confidence: 0.7, modifiers: ['25'], diagnoses: ['I10'] },
+    ];
+    return this.submit('SuggestBillingCodes', { suggestedCodes, ...more }, { encounterId: this.encounter.id }, as);
+  }
+
+  problem(parameters: object, more: object = {}, as?: MedplumClient): Promise<Output> {
+    return this.submit('ProposeProblemListUpdate', parameters, more, as);
+  }
+
+  /** A problem of the patient's list. */
+  condition(): Promise<Stored<Condition>> {
+    return this.clinic.create<Condition>({
+      resourceType: 'Condition',
+      clinicalStatus: {
+        coding: [{ system: 'http://terminology.hl7.org/CodeSystem/condition-clinical', code: 'active' }],
+      },
+      code: { coding: [{ system: ICD, code: 'J45.909', display: 'Asthma' }] },
+      subject: this.subject,
+    });
+  }
+
+  /** Decides about a Task, by default as somebody else than who handed it in. */
+  decide(taskId: unknown, decision: string, as: MedplumClient, more: object = {}): Promise<Output> {
+    return this.clinic.execute('approval-queue', { taskId: taskId as string, decision, ...more }, as);
+  }
+
+  /** One record of each further type that a command may cite. */
+  async recordsOfEveryType(): Promise<{ resourceType: string; id: string }[]> {
+    const { subject } = this;
+    return [
+      await this.clinic.create({
+        resourceType: 'AllergyIntolerance',
+        clinicalStatus: {
+          coding: [{ system: 'http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical', code: 'active' }],
+        },
+        patient: subject,
+      }),
+      await this.clinic.create({ resourceType: 'Condition', subject }),
+      await this.clinic.create({ resourceType: 'DetectedIssue', status: 'final', patient: subject }),
+      await this.clinic.create({ resourceType: 'DiagnosticReport', status: 'final', code: { text: 'x' }, subject }),
+      await this.clinic.create({ resourceType: 'DocumentReference', status: 'current', content: [{ attachment: { title: 'x' } }], subject }),
+      await this.clinic.create({ resourceType: 'GuidanceResponse', status: 'success', moduleUri: 'urn:x', subject }),
+      await this.clinic.create({
+        resourceType: 'Immunization',
+        status: 'completed',
+        vaccineCode: { text: 'x' },
+        occurrenceDateTime: '2024-01-01',
+        patient: subject,
+      }),
+      await this.clinic.create({ resourceType: 'Procedure', status: 'completed', subject }),
+      await this.clinic.create({ resourceType: 'ServiceRequest', status: 'active', intent: 'order', subject }),
+    ];
   }
 
   /** Every Task about the patient. */

@@ -52,6 +52,7 @@ export interface Effect {
 /**
  * Does the writes of a command one after the other, those that are done already left out.
  * @param references - Takes the reference of each by its `urn:uuid:…`.
+ * @param beforeEach - Throws when nothing more may be written.
  * @throws BotFailure SAFETY_BLOCKED with `details.reason` TARGET_CHANGED or IDENTIFIER_TAKEN
  */
 export async function writeEffects(
@@ -59,10 +60,12 @@ export async function writeEffects(
   command: Command,
   context: EffectContext,
   bots: readonly string[],
-  references: Map<string, string>
+  references: Map<string, string>,
+  beforeEach: () => void = () => undefined
 ): Promise<Effect[]> {
   const done: Effect[] = [];
   for (const entry of kindOf(command.name).writes(command, context)) {
+    beforeEach();
     const effect = accepted(await write(run, resolved(entry, references)));
     const identifier = commandIdentifier(run.namespace, context.commandId);
     if (!effect.created && entry.request.method === 'POST' && !(await isIdentifiedBy(run, effect.resource, identifier, bots))) {

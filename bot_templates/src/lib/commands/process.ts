@@ -10,6 +10,7 @@ import { readFacts } from './facts.ts';
 import { isIdentifiedBy } from './history.ts';
 import type { ApprovalRule, BlockReason, Command, Facts } from './kind.ts';
 import { kindOf } from './kinds.ts';
+import { findCommandBots } from './own-bots.ts';
 import { provenance } from './provenance.ts';
 import { APPROVAL_CODE, OPEN_STATUSES, queueTask, TASK_CODE_SYSTEM } from './task.ts';
 import { commandIdentifier } from './writes.ts';
@@ -24,6 +25,7 @@ const MOST_OPEN = 10;
  */
 export async function processCommand(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
   run.patientId = submitted.patientId;
+  run.commandId = submitted.commandId;
   await run.audit.require({ type: 'command_received', action: 'E', outcome: '0', ...trail(submitted) });
   try {
     return await decide(run, submitted);
@@ -63,11 +65,12 @@ async function decide(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
   }
   // What was carried out once may have become a matter for approval since; it is not queued to be done again.
   const kind = kindOf(command.name);
-  const complete =
-    kind.automatic === true &&
-    (await findEffects(run, command, submitted.commandId, [run.reference])).size === kind.makes.length;
-  if (rule.reasons.length === 0 || complete) {
-    return execute(run, submitted, command, { facts, device, now }, complete, warnings);
+  if (kind.automatic) {
+    const bots = [run.reference, ...(await findCommandBots(run)).values()];
+    const complete = (await findEffects(run, command, submitted.commandId, bots)).size === kind.makes.length;
+    if (rule.reasons.length === 0 || complete) {
+      return execute(run, submitted, command, { facts, device, now, bots }, complete, warnings);
+    }
   }
   if (await isQueueFull(run, patientId)) {
     return blocked(run, submitted, 'OPEN_TASK_LIMIT', warnings);
@@ -85,7 +88,7 @@ async function execute(
   run: BotRun,
   submitted: Submitted,
   command: Command,
-  { facts, device, now }: Means,
+  { facts, device, now, bots }: Means & { bots: readonly string[] },
   before: boolean,
   warnings: string[]
 ): Promise<WorkOutput> {
@@ -93,7 +96,7 @@ async function execute(
   const { commandId } = submitted;
   const references = new Map<string, string>();
   const context = { namespace, commandId, device, facts, now: now.toISOString(), approvers: [], prepared: undefined };
-  const effects = await writeEffects(run, command, context, [run.reference], references);
+  const effects = await writeEffects(run, command, context, bots, references);
   const main = effects.at(-1) as Effect;
   const origin = provenance({
     targets: effects.map(({ resource }) => referenceTo(resource)),

@@ -7,7 +7,7 @@ import type { Write } from './kind.ts';
 export interface Origin {
   /** `Type/id` or `urn:uuid:…` of what came to be; the main one last. */
   targets: string[];
-  activity: 'CREATE' | 'UPDATE' | 'NULLIFY';
+  activity: 'CREATE' | 'UPDATE' | 'CANCEL';
   /** `Device/id` of the model. */
   device: string;
   /** `Practitioner/id` of those who approved or rejected. */
@@ -20,7 +20,7 @@ export interface Origin {
   now: string;
 }
 
-const DISPLAYS = { CREATE: 'create', UPDATE: 'revise', NULLIFY: 'nullify' } as const;
+const DISPLAYS = { CREATE: 'create', UPDATE: 'revise', CANCEL: 'cancel' } as const;
 
 /** Says where something comes from, unless that is said already of the same target, model and sources. */
 export function provenance(origin: Origin): Write {

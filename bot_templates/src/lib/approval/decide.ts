@@ -1,0 +1,294 @@
+import { randomUUID } from 'node:crypto';
+import type { Task } from '@medplum/fhirtypes';
+import type { Command, Facts } from '../commands/kind.ts';
+import { write } from '../commands/writing.ts';
+import { asFailure, BotFailure } from '../failure.ts';
+import type { BotRun, WorkOutput } from '../run.ts';
+import { type Approver, readRoleCodes, requireApprover, requirePerson } from './approvers.ts';
+import { answer } from './answer.ts';
+import { endUntrusted, expire, failWaiting, isExpired } from './end.ts';
+import { blockedStatus, finish } from './finish.ts';
+import { loadStanding, untrustedRefusal } from './load.ts';
+import { modify, reassess } from './reassess.ts';
+import { recover } from './recover.ts';
+import { refusal } from './refusal.ts';
+import type { DecisionRequest } from './request.ts';
+import { completes } from './second-person.ts';
+import { type Approval, type Authors, humanAuthor, type Standing } from './standing.ts';
+import { type Decision, isTerminal, next, type State } from './states.ts';
+import { type Change, nextVersion, reasonConcept } from './versions.ts';
+
+/** Who decides, as the server attests it. */
+export interface Person {
+  who: string | undefined;
+  /** For whom they say to act. */
+  onBehalfOf: string | undefined;
+}
+
+/** How often a decision is taken up again because somebody else changed the Task meanwhile. */
+const ATTEMPTS = 4;
+
+/**
+ * Does what a person decided about a Task, once.
+ * @throws BotFailure UNAUTHORIZED or SAFETY_BLOCKED with `details.reason`; INVALID_INPUT, AUDIT_UNAVAILABLE and others
+ */
+export async function decide(
+  run: BotRun,
+  authors: Authors,
+  device: string,
+  person: Person,
+  request: DecisionRequest
+): Promise<WorkOutput> {
+  const codes = readRoleCodes(run.secrets);
+  // Before anything is read: nobody who may not decide learns whether there is such a Task.
+  const approver = await requireDecider(run, person, request.decision, codes);
+  let audited = false;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const standing = await loadStanding(run, request.taskId, authors);
+    if (!standing.trusted) {
+      await endUntrusted(run, standing);
+      throw untrustedRefusal(standing);
+    }
+    const before = await unlessWaiting(run, authors, device, standing, request.decision);
+    if (before !== undefined) {
+      return before;
+    }
+    const step = await prepare(run, device, standing, approver, request);
+    if (!audited) {
+      await audit(run, standing, approver, request, step);
+      audited = true;
+    }
+    const written = await write(run, nextVersion(run.namespace, standing, step.change));
+    if (written.changed) {
+      continue;
+    }
+    const task = written.resource as Task;
+    const { claim } = step.change;
+    if (claim === undefined) {
+      return answer(run.namespace, task, step.warnings);
+    }
+    const claimed = afterClaim(standing, task, step, claim);
+    const done = await finish(run, authors, { standing: claimed, device, facts: step.facts, fresh: true });
+    return answer(run.namespace, done, step.warnings);
+  }
+  throw new BotFailure('DB_ERROR', 'The Task was changed again and again; decide again', { taskId: request.taskId });
+}
+
+/** The next version of the Task, and what was learned for it. */
+interface Step {
+  change: Change;
+  facts: Facts | undefined;
+  warnings: string[];
+}
+
+async function requireDecider(
+  run: BotRun,
+  { who, onBehalfOf }: Person,
+  decision: Decision,
+  codes: ReturnType<typeof readRoleCodes>
+): Promise<Approver> {
+  if (decision === 'withdraw') {
+    requirePerson(who, onBehalfOf);
+    return { who: who as string, roles: [] };
+  }
+  return requireApprover(run, who, onBehalfOf, codes);
+}
+
+/** The state that a decision seems to have led to already. */
+const AFTER: Record<Decision, State> = { approve: 'executed', reject: 'rejected', withdraw: 'withdrawn' };
+
+/**
+ * Answers for a Task about which nothing is to be decided any more.
+ * @returns undefined while it waits for a decision.
+ * @throws BotFailure SAFETY_BLOCKED
+ */
+async function unlessWaiting(
+  run: BotRun,
+  authors: Authors,
+  device: string,
+  standing: Standing,
+  decision: Decision
+): Promise<WorkOutput | undefined> {
+  const { state, original } = standing;
+  if (state === 'executing') {
+    const task = (await recover(run, authors, device, standing)) ?? standing.own;
+    if (decision === 'approve') {
+      return { ...answer(run.namespace, task, []), alreadyDone: true };
+    }
+    throw wrongStatus(task, run.namespace);
+  }
+  if (isTerminal(state)) {
+    if (state === AFTER[decision]) {
+      return { ...answer(run.namespace, standing.own, []), alreadyDone: true };
+    }
+    throw wrongStatus(standing.own, run.namespace);
+  }
+  if (isExpired(standing)) {
+    const task = await expire(run, standing, device);
+    throw refusal('EXPIRED', 'The command was not approved in time', { taskId: original.id, status: task.status });
+  }
+  if (standing.byHand.kind === 'stopped' || standing.byHand.kind === 'paused') {
+    throw wrongStatus(standing.current, run.namespace);
+  }
+  return undefined;
+}
+
+function wrongStatus(task: Task, namespace: string): BotFailure {
+  const { taskId, status, businessStatus } = answer(namespace, task, []);
+  return refusal('WRONG_STATUS', `The Task is ${String(status)}`, { taskId, status, businessStatus });
+}
+
+async function prepare(
+  run: BotRun,
+  device: string,
+  standing: Standing,
+  approver: Approver,
+  request: DecisionRequest
+): Promise<Step> {
+  if (request.decision === 'approve') {
+    return prepareApproval(run, device, standing, approver, request);
+  }
+  if (request.decision === 'withdraw' && humanAuthor(standing) !== approver.who) {
+    throw refusal('NOT_THE_SUBMITTER', 'Only who handed a command in may withdraw it');
+  }
+  if (request.decision === 'reject') {
+    requireOthers(standing, approver);
+    // One of two is enough to say no.
+    completes({ roles: standing.queued.roles, dual: false }, [], approver);
+  }
+  return {
+    change: {
+      ...claimChange(standing, { type: request.decision }, request.decision),
+      decidedBy: approver.who,
+      reason: reasonConcept(run.namespace, request.reason),
+    },
+    facts: undefined,
+    warnings: [],
+  };
+}
+
+async function prepareApproval(
+  run: BotRun,
+  device: string,
+  standing: Standing,
+  approver: Approver,
+  { modifications, commandSha256 }: DecisionRequest
+): Promise<Step> {
+  requireOthers(standing, approver);
+  const shown = standing.modified?.sha256 ?? standing.queued.commandId;
+  if (commandSha256 !== undefined && commandSha256.toLowerCase() !== shown) {
+    throw refusal('COMMAND_DIFFERS', 'The command is another than the one that was shown');
+  }
+  if (modifications !== undefined && standing.approvals.length > 0) {
+    throw new BotFailure('INVALID_INPUT', 'Only the first of two approvers may change the command', {
+      field: 'modifications',
+    });
+  }
+  const modified = modifications === undefined ? standing.modified : modify(standing, modifications);
+  const command = modified?.command ?? standing.command;
+  const { facts, needed, warnings } = await reassess(run, standing, command).catch((error: unknown) =>
+    endBlocked(run, standing, device, command, error)
+  );
+  const last = completes(needed, standing.approvals, approver);
+  const roles = approver.roles.filter((role) => needed.roles.includes(role));
+  const approvals: Approval[] = [...standing.approvals, { who: approver.who, roles }];
+  const event = { type: 'approve', last } as const;
+  const change: Change = last
+    ? claimChange(standing, event, 'approve')
+    : { status: 'requested', businessStatus: requireNext(standing, event) as 'awaiting-second' };
+  return {
+    change: { ...change, approvals, modified },
+    facts,
+    warnings: modified === undefined ? warnings : [...warnings, 'COMMAND_MODIFIED'],
+  };
+}
+
+/** Ends a Task whose command, as it was queued, must not be carried out; a modification that is blocked ends nothing. */
+async function endBlocked(
+  run: BotRun,
+  standing: Standing,
+  device: string,
+  command: Command,
+  error: unknown
+): Promise<never> {
+  const failure = asFailure(error, 'DB_ERROR');
+  if (failure.code === 'SAFETY_BLOCKED' && command === standing.command) {
+    await failWaiting(run, standing, device, blockedStatus(failure.details?.reason));
+  }
+  throw failure;
+}
+
+/** @throws BotFailure UNAUTHORIZED for who handed the command in: it takes somebody else's eyes. */
+function requireOthers(standing: Standing, { who }: Approver): void {
+  if (humanAuthor(standing) === who) {
+    throw refusal('OWN_COMMAND', 'Nobody decides about a command that they handed in themselves');
+  }
+}
+
+/** A claim that is new in itself: equal content written again would be accepted from everybody, and exclude nobody. */
+function claimChange(standing: Standing, event: Parameters<typeof next>[1], decision: Decision): Change {
+  requireNext(standing, event);
+  return {
+    status: 'in-progress',
+    businessStatus: 'executing',
+    approvals: standing.approvals,
+    modified: standing.modified,
+    claim: { id: randomUUID(), decision },
+  };
+}
+
+/** @throws BotFailure SAFETY_BLOCKED for an event that cannot happen in the state */
+function requireNext({ state, own }: Standing, event: Parameters<typeof next>[1]): State {
+  const after = next(state, event);
+  if (after === undefined) {
+    throw refusal('WRONG_STATUS', `The Task is ${own.status}`, { taskId: own.id, status: own.status });
+  }
+  return after;
+}
+
+function afterClaim(
+  standing: Standing,
+  task: Task,
+  { change }: Step,
+  claim: NonNullable<Change['claim']>
+): Parameters<typeof finish>[2]['standing'] {
+  return {
+    ...standing,
+    current: task,
+    own: task,
+    ownIsCurrent: true,
+    state: 'executing',
+    approvals: [...(change.approvals ?? [])],
+    modified: change.modified,
+    decidedBy: change.decidedBy,
+    claim: { ...claim, since: Date.now() },
+    byHand: { kind: 'nothing' },
+  };
+}
+
+/** Fail-closed: nothing is decided that is not written down. */
+async function audit(
+  run: BotRun,
+  standing: Standing,
+  { who, roles }: Approver,
+  { decision, reason }: DecisionRequest,
+  { change }: Step
+): Promise<void> {
+  await run.audit.require({
+    type: decision === 'approve' ? 'approval_granted' : 'approval_denied',
+    action: 'E',
+    outcome: '0',
+    patientId: standing.command.patientId,
+    encounterId: standing.command.encounterId,
+    resource: `Task/${standing.original.id}`,
+    commandId: standing.queued.commandId,
+    detail: {
+      command: standing.command.name,
+      decision,
+      approver: who,
+      ...(roles.length === 0 ? {} : { roles: roles.join() }),
+      ...(change.modified === undefined ? {} : { 'modified-sha256': change.modified.sha256 }),
+      ...(reason === undefined ? {} : { 'reason-length': reason.length }),
+    },
+  });
+}

@@ -1,0 +1,94 @@
+import type { Task } from '@medplum/fhirtypes';
+import { isApprovalTask } from '../commands/task.ts';
+import { write } from '../commands/writing.ts';
+import { asFailure } from '../failure.ts';
+import { readCurrent } from '../fhir.ts';
+import type { BotRun, WorkOutput } from '../run.ts';
+import { answer } from './answer.ts';
+import { decide } from './decide.ts';
+import { endUntrusted, expire, isExpired } from './end.ts';
+import { loadStanding, untrustedRefusal } from './load.ts';
+import type { Authors, Standing } from './standing.ts';
+import { nextVersion } from './versions.ts';
+
+/**
+ * Takes note of a change of a Task. What was delivered says only which one; it is read again.
+ * @throws BotFailure SAFETY_BLOCKED or UNAUTHORIZED for what is not to be believed; the Task says so then too.
+ */
+export async function heedTask(
+  run: BotRun,
+  taskId: string,
+  authors: () => Promise<Authors>,
+  device: () => Promise<string>
+): Promise<WorkOutput> {
+  const { found } = await readCurrent<Task>(run.medplum, 'Task', taskId, 'DB_ERROR');
+  const author = (found?.meta as { author?: { reference?: string } } | undefined)?.author?.reference;
+  // What this bot wrote needs no second look, else each of its writes would be followed by a run that reads it all.
+  if (found === undefined || !isApprovalTask(found) || author === run.reference) {
+    return { taskId, ignored: true };
+  }
+  const writers = await authors();
+  const standing = await loadStanding(run, taskId, writers);
+  if (!standing.trusted) {
+    const ended = await endUntrusted(run, standing);
+    if (standing.ended && !ended) {
+      return { taskId, ignored: true };
+    }
+    throw untrustedRefusal(standing);
+  }
+  return heed(run, writers, await device(), standing);
+}
+
+/** What a believable Task asks for by what people did to it. */
+export async function heed(run: BotRun, authors: Authors, device: string, standing: Standing): Promise<WorkOutput> {
+  const taskId = standing.original.id as string;
+  if (standing.state !== 'awaiting-approval' && standing.state !== 'awaiting-second') {
+    return { taskId, ignored: true };
+  }
+  if (isExpired(standing)) {
+    return answer(run.namespace, await expire(run, standing, device), []);
+  }
+  switch (standing.byHand.kind) {
+    case 'accepted': {
+      const { author, onBehalfOf } = standing.byHand;
+      const request = {
+        taskId,
+        decision: 'approve',
+        reason: undefined,
+        modifications: undefined,
+        commandSha256: undefined,
+      } as const;
+      try {
+        return await decide(run, authors, device, { who: author, onBehalfOf }, request);
+      } catch (error) {
+        await putBack(run, standing, error);
+        throw error;
+      }
+    }
+    case 'stopped':
+      run.audit.note({
+        type: 'approval_denied',
+        action: 'E',
+        outcome: '0',
+        patientId: run.patientId,
+        resource: run.resource,
+        commandId: run.commandId,
+        detail: { command: standing.command.name, decision: 'stopped', status: standing.current.status },
+      });
+      return answer(run.namespace, standing.current, []);
+    default:
+      return { ...answer(run.namespace, standing.current, []), ignored: true };
+  }
+}
+
+/** An acceptance that does not count must not look as if it did: the Task goes back to where it stood. */
+async function putBack(run: BotRun, standing: Standing, error: unknown): Promise<void> {
+  const { code, details } = asFailure(error, 'DB_ERROR');
+  if (code !== 'UNAUTHORIZED' || details?.reason === undefined) {
+    return;
+  }
+  const { state, approvals, modified } = standing;
+  const change = { status: 'requested', businessStatus: state as 'awaiting-approval', approvals, modified } as const;
+  await write(run, nextVersion(run.namespace, standing, change));
+}
+

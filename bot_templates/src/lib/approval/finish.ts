@@ -1,0 +1,291 @@
+import type { Provenance, Task } from '@medplum/fhirtypes';
+import { type Effect, findEffects, referenceTo, writeEffects } from '../commands/carry-out.ts';
+import type { Command, EffectContext, Facts, Write } from '../commands/kind.ts';
+import { kindOf } from '../commands/kinds.ts';
+import { basisOf } from '../commands/process.ts';
+import { provenance } from '../commands/provenance.ts';
+import { hasTransactions, resolved, write, writeAtOnce } from '../commands/writing.ts';
+import { asFailure, BotFailure } from '../failure.ts';
+import type { BotRun } from '../run.ts';
+import { answer } from './answer.ts';
+import { loadStanding } from './load.ts';
+import { notice, type Outcome } from './notice.ts';
+import { reassess } from './reassess.ts';
+import type { Authors, Standing } from './standing.ts';
+import { type BusinessStatus, type Change, nextVersion } from './versions.ts';
+
+/** For so long after its claim a run writes; far less than what makes a claim stale. */
+const WRITING_MS = 60_000;
+/** How often the last version of a Task is written again because a person edited it meanwhile. */
+const ATTEMPTS = 4;
+
+/** A claimed Task, and what its run knows already. */
+export interface Claimed {
+  standing: Standing & { claim: NonNullable<Standing['claim']> };
+  device: string;
+  /** Read for the decision; undefined for a run that takes over. */
+  facts: Facts | undefined;
+  /** Whether this run made the claim, so that nothing can be written yet. */
+  fresh: boolean;
+}
+
+const OUTCOMES = { approve: 'executed', reject: 'rejected', withdraw: 'withdrawn' } as const;
+
+/**
+ * Carries out the decision of a claim to its end: the effect, where it comes from, word to the requester, the Task.
+ *
+ * Each step finds out whether it is done already, so that after a crash the next run does what is left.
+ * @returns The completed Task.
+ * @throws BotFailure SAFETY_BLOCKED when it cannot be carried out, and the Task has failed; any other when it could not
+ * be carried out now, and the Task stays claimed until a later run.
+ */
+export async function finish(run: BotRun, authors: Authors, claimed: Claimed): Promise<Task> {
+  try {
+    return claimed.standing.claim.decision === 'approve'
+      ? await carryOut(run, authors, claimed)
+      : await close(run, authors, claimed);
+  } catch (error) {
+    const failure = asFailure(error, 'DB_ERROR');
+    const status = statusOfFailure(failure);
+    if (status !== undefined) {
+      await fail(run, authors, claimed.standing, status, claimed.device, failure);
+    }
+    throw failure;
+  }
+}
+
+async function carryOut(run: BotRun, authors: Authors, claimed: Claimed): Promise<Task> {
+  const { standing, device } = claimed;
+  const { commandId } = standing.queued;
+  const command = standing.modified?.command ?? standing.command;
+  const kind = kindOf(command.name);
+  const bots = [authors.queue, authors.processor];
+  const found = await findEffects(run, command, commandId, bots);
+  if (found.size === kind.makes.length) {
+    const effects = kind.makes.map((type) => ({ resource: found.get(type) as Effect['resource'], created: false }));
+    return complete(run, authors, claimed, effects, new Map());
+  }
+  if (found.size === 0 && standing.byHand.kind === 'stopped') {
+    // The run that claimed it wrote nothing, and since then somebody has put an end to it.
+    return writeLast(run, authors, standing, { ...kept(standing), status: 'cancelled', businessStatus: 'withdrawn' });
+  }
+  const facts = claimed.facts ?? (await reassess(run, standing, command)).facts;
+  const context: EffectContext = {
+    namespace: run.namespace,
+    commandId,
+    device,
+    facts,
+    now: new Date().toISOString(),
+    approvers: standing.approvals.map(({ who }) => who),
+    prepared: await kind.prepare?.(run, command),
+  };
+  if (claimed.fresh && found.size === 0 && (await hasTransactions(run))) {
+    const task = await carryOutAtOnce(run, claimed, command, context);
+    if (task !== undefined) {
+      return task;
+    }
+  }
+  const references = new Map<string, string>();
+  const effects = await writeEffects(run, command, context, bots, references, () => requireTime(standing));
+  return complete(run, authors, claimed, effects, references);
+}
+
+/** @returns undefined when nothing was written, and it has to be done step by step. */
+async function carryOutAtOnce(
+  run: BotRun,
+  { standing, device }: Claimed,
+  command: Command,
+  context: EffectContext
+): Promise<Task | undefined> {
+  const writes = kindOf(command.name).writes(command, context);
+  const targets = writes.map(({ fullUrl }) => fullUrl);
+  const { request, ...origin } = originOf(standing, command, targets, context);
+  const { ifNoneExist: _, ...unconditional } = request;
+  const change: Change = {
+    ...kept(standing),
+    status: 'completed',
+    businessStatus: 'executed',
+    results: [...targets].reverse(),
+    provenance: origin.fullUrl,
+  };
+  const entries: Write[] = [
+    ...writes,
+    { ...origin, request: unconditional },
+    notice(run.namespace, standing, 'executed', device, new Date()),
+    nextVersion(run.namespace, standing, change),
+  ];
+  try {
+    requireTime(standing);
+    const written = await writeAtOnce(run, entries);
+    const last = written === 'changed' ? undefined : written.at(-1);
+    return last === undefined || last.changed ? undefined : noteExecuted(run, last.resource as Task);
+  } catch (error) {
+    const failure = asFailure(error, 'DB_ERROR');
+    // What is refused as a whole may tell step by step what is wrong with it. What took too long may still happen.
+    if (failure.code === 'DB_ERROR') {
+      return undefined;
+    }
+    throw failure;
+  }
+}
+
+/** What follows the effect, each step unless it is done. */
+async function complete(
+  run: BotRun,
+  authors: Authors,
+  { standing, device }: Claimed,
+  effects: readonly Effect[],
+  references: ReadonlyMap<string, string>
+): Promise<Task> {
+  const command = standing.modified?.command ?? standing.command;
+  const targets = effects.map(({ resource }) => referenceTo(resource));
+  const now = new Date();
+  const origin = originOf(standing, command, targets, { device, now: now.toISOString() });
+  const said = await step<Provenance>(run, standing, resolved(origin, references));
+  await step(run, standing, notice(run.namespace, standing, 'executed', device, now));
+  return writeLast(run, authors, standing, {
+    ...kept(standing),
+    status: 'completed',
+    businessStatus: 'executed',
+    results: [...targets].reverse(),
+    provenance: referenceTo(said),
+  });
+}
+
+/** Rejects or withdraws: nothing comes of the command, and that is written down. */
+async function close(run: BotRun, authors: Authors, { standing, device }: Claimed): Promise<Task> {
+  const { decision } = standing.claim;
+  const outcome: Outcome = OUTCOMES[decision];
+  const now = new Date();
+  const origin = provenance({
+    targets: [`Task/${standing.original.id}`],
+    activity: 'CANCEL',
+    device,
+    verifiers: standing.decidedBy === undefined ? [] : [standing.decidedBy],
+    sources: [],
+    now: now.toISOString(),
+  });
+  const said = await step<Provenance>(run, standing, origin);
+  await step(run, standing, notice(run.namespace, standing, outcome, device, now));
+  return writeLast(run, authors, standing, {
+    status: decision === 'reject' ? 'rejected' : 'cancelled',
+    businessStatus: outcome === 'rejected' ? 'rejected' : 'withdrawn',
+    decidedBy: standing.decidedBy,
+    reason: standing.own.statusReason,
+    provenance: referenceTo(said),
+  });
+}
+
+function originOf(
+  standing: Standing,
+  command: Command,
+  targets: string[],
+  { device, now }: { device: string; now: string }
+): Write {
+  const target = kindOf(command.name).target?.(command.parameters);
+  const changed = target !== undefined && targets.includes(target);
+  return provenance({
+    targets,
+    activity: changed ? 'UPDATE' : 'CREATE',
+    device,
+    verifiers: standing.approvals.map(({ who }) => who),
+    sources: [`Task/${standing.original.id}`, ...basisOf(command, standing.queued.sources)],
+    revised: changed ? `${target}/_history/${standing.queued.targetVersion}` : undefined,
+    now,
+  });
+}
+
+/** What stays in a Task from its claim to its end. */
+function kept({ approvals, modified }: Standing): Pick<Change, 'approvals' | 'modified'> {
+  return { approvals, modified };
+}
+
+async function step<T>(run: BotRun, standing: Standing, entry: Write): Promise<T & { resourceType: 'Provenance' }> {
+  requireTime(standing);
+  const written = await write(run, entry);
+  return (written as { resource: unknown }).resource as T & { resourceType: 'Provenance' };
+}
+
+/** A run that has become slow writes nothing more, lest it meets the one that takes over. */
+function requireTime({ claim }: Standing): void {
+  if (claim === undefined || Date.now() - claim.since > WRITING_MS) {
+    throw new BotFailure('TIMEOUT', 'Carrying out the decision took too long; a later run goes on with it');
+  }
+}
+
+/** Writes the last version of a claimed Task, over whatever people wrote into it meanwhile. */
+async function writeLast(run: BotRun, authors: Authors, claimed: Standing, change: Change): Promise<Task> {
+  let standing = claimed;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    requireTime(claimed);
+    const written = await write(run, nextVersion(run.namespace, standing, change));
+    if (!written.changed) {
+      const task = written.resource as Task;
+      return task.status === 'completed' ? noteExecuted(run, task) : task;
+    }
+    const now = await loadStanding(run, claimed.original.id as string, authors);
+    if (!now.trusted) {
+      break;
+    }
+    if (now.claim?.id !== claimed.claim?.id) {
+      // Another run took over and came to the end, or is on its way there.
+      return now.own;
+    }
+    standing = now;
+  }
+  throw new BotFailure('DB_ERROR', 'The Task was changed again and again while it was to be completed');
+}
+
+function noteExecuted(run: BotRun, task: Task): Task {
+  run.audit.note({
+    type: 'command_executed',
+    action: 'C',
+    outcome: '0',
+    patientId: run.patientId,
+    resource: answer(run.namespace, task, []).executedResource,
+    commandId: run.commandId,
+  });
+  return task;
+}
+
+/** The end that a failure means; undefined for one that a later run may not meet again. */
+function statusOfFailure({ code, details }: BotFailure): BusinessStatus | undefined {
+  if (code === 'SAFETY_BLOCKED') {
+    return blockedStatus(details?.reason);
+  }
+  return code === 'DB_ERROR' && (details?.status === '400' || details?.status === '422') ? 'execution-failed' : undefined;
+}
+
+/** How a Task ends whose command is blocked. */
+export function blockedStatus(reason: unknown): BusinessStatus {
+  switch (reason) {
+    case 'TARGET_CHANGED':
+      return 'target-changed';
+    case 'IDENTIFIER_TAKEN':
+      return 'identifier-taken';
+    default:
+      return 'safety-blocked';
+  }
+}
+
+/** Ends a Task whose command cannot be carried out, and tells its requester. */
+async function fail(
+  run: BotRun,
+  authors: Authors,
+  standing: Standing,
+  businessStatus: BusinessStatus,
+  device: string,
+  failure: BotFailure
+): Promise<void> {
+  await step(run, standing, notice(run.namespace, standing, 'failed', device, new Date()));
+  await writeLast(run, authors, standing, { ...kept(standing), status: 'failed', businessStatus });
+  run.audit.note({
+    type: 'command_failed',
+    action: 'E',
+    outcome: '4',
+    outcomeDesc: `${failure.code}: ${failure.message}`,
+    patientId: run.patientId,
+    resource: run.resource,
+    commandId: run.commandId,
+  });
+}

@@ -1,0 +1,260 @@
+import type { Task, TaskOutput } from '@medplum/fhirtypes';
+import { canonicalJson, commandIdOf } from '../commands/canonical.ts';
+import { parseCommand } from '../commands/command.ts';
+import type { Version } from '../commands/history.ts';
+import { type ApproverRole, APPROVER_ROLES, type Command } from '../commands/kind.ts';
+import { hasType, isApprovalTask, type QueuedCommand, readTask } from '../commands/task.ts';
+import { parseReference } from '../ids.ts';
+import { DECISIONS, type Decision, type State } from './states.ts';
+
+/** Who writes what: the only authors whose versions of a Task count. */
+export interface Authors {
+  namespace: string;
+  /** `Bot/id` of the Command Processor Bot: it makes the first version. */
+  processor: string;
+  /** `Bot/id` of the Approval Queue Bot: it writes down every state. */
+  queue: string;
+}
+
+export interface Approval {
+  /** `Practitioner/id` */
+  who: string;
+  roles: ApproverRole[];
+}
+
+/** What people did to a Task by hand since this bot last wrote it. */
+export type ByHand =
+  /** Nothing that matters. */
+  | { kind: 'nothing' }
+  /** Somebody set it to accepted: an approval, if they may. */
+  | { kind: 'accepted'; author: string | undefined; onBehalfOf: string | undefined }
+  /** Somebody ended it; that always holds. */
+  | { kind: 'stopped' }
+  /** Somebody put it aside for now. */
+  | { kind: 'paused' };
+
+/** A Task that is what it seems. */
+export interface Standing {
+  trusted: true;
+  /** The first version, which the Command Processor wrote. */
+  original: Task;
+  /** The version that stands now, whoever wrote it. */
+  current: Task;
+  /** Whether this bot wrote that. */
+  ownIsCurrent: boolean;
+  queued: QueuedCommand & { commandId: string; text: string };
+  command: Command;
+  state: State;
+  approvals: Approval[];
+  /** What an approver made of the command. */
+  modified: { text: string; sha256: string; command: Command } | undefined;
+  claim: { id: string; decision: Decision; since: number } | undefined;
+  /** `Practitioner/id` of who rejected or withdrew. */
+  decidedBy: string | undefined;
+  /** What this bot wrote down of reasons and results. */
+  own: Task;
+  byHand: ByHand;
+}
+
+/** A Task that nothing may be run by. */
+export interface Untrusted {
+  trusted: false;
+  reason: 'DELETED' | 'FORGED' | 'TAMPERED';
+  current: Task | undefined;
+  /** Whether this bot has ended it already. */
+  ended: boolean;
+}
+
+/**
+ * What a Task is, told by its history alone.
+ *
+ * The first version must be the Command Processor's, and its command is the one that counts. States, approvals and
+ * claims count only where this bot wrote them. Whatever else people write is a wish.
+ * @param versions - Newest first.
+ */
+export function standingOf(versions: readonly Version<Task>[], authors: Authors): Standing | Untrusted {
+  const newest = versions[0]?.resource;
+  const oldest = versions.at(-1);
+  const owns = versions.filter(({ author }) => author === authors.queue).map(({ resource }) => resource);
+  const latestOwn = owns[0];
+  const untrusted = (reason: Untrusted['reason']): Untrusted => ({
+    trusted: false,
+    reason,
+    current: newest,
+    ended: latestOwn !== undefined && ENDED.includes(latestOwn.status),
+  });
+  // A deleted Task can be put back under its id with another content; what was before may have been anything.
+  if (newest === undefined || versions.some(({ resource }) => resource === undefined)) {
+    return untrusted('DELETED');
+  }
+  const original = oldest?.resource as Task;
+  if (oldest?.author !== authors.processor || !isApprovalTask(original)) {
+    return untrusted('FORGED');
+  }
+  const queued = readTask(original, authors.namespace);
+  const command = commandOf(queued.text);
+  const { commandId, text } = queued;
+  if (!command || !text || commandIdOf(text) !== commandId || queued.sha256 !== commandId || !agrees(original, command)) {
+    return untrusted('FORGED');
+  }
+  const own = latestOwn ?? original;
+  const state = stateOf(own, authors.namespace);
+  const byHand = handOf(versions, own, authors.queue);
+  // Once it is claimed, what people write comes too late to change anything.
+  const open = state === 'awaiting-approval' || state === 'awaiting-second';
+  if (state === undefined || (open && (byHand === 'pretended' || isTampered(versions, original, authors.queue)))) {
+    return untrusted('TAMPERED');
+  }
+  const outputs = (code: string): TaskOutput[] =>
+    (own.output ?? []).filter(({ type }) => hasType(type, `${authors.namespace}/task-output`, code));
+  return {
+    trusted: true,
+    original,
+    current: newest,
+    ownIsCurrent: versions[0]?.author === authors.queue,
+    queued: { ...queued, commandId, text },
+    command,
+    state,
+    approvals: outputs('approval').map((output) => approvalOf(output, authors.namespace)),
+    modified: modifiedOf(outputs('modified-command')[0]?.valueString),
+    claim: claimOf(outputs('claim')[0]?.valueString, outputs('decision')[0]?.valueCode, own),
+    decidedBy: outputs('decided-by')[0]?.valueReference?.reference,
+    own,
+    byHand: byHand === 'pretended' ? { kind: 'nothing' } : byHand,
+  };
+}
+
+const ENDED: readonly string[] = ['completed', 'rejected', 'cancelled', 'failed'];
+
+/** What nobody may change: whom and what it concerns, and what is to be done, by whom, until when. */
+const FIXED = [
+  'identifier',
+  'intent',
+  'code',
+  'for',
+  'encounter',
+  'focus',
+  'authoredOn',
+  'requester',
+  'performerType',
+  'restriction',
+  'input',
+] as const;
+
+/** The fixed elements of a Task. */
+export function fixedElements(task: Task): Partial<Task> {
+  return Object.fromEntries(FIXED.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]));
+}
+
+/** The same in one spelling. Displays and element ids say nothing: applications add them on their own. */
+function fixedPart(task: Task): string {
+  return canonicalJson(
+    JSON.parse(JSON.stringify(fixedElements(task)), (key, value: unknown) =>
+      key === 'display' || key === 'id' ? undefined : value
+    )
+  );
+}
+
+function isTampered(versions: readonly Version<Task>[], original: Task, queue: string): boolean {
+  const fixed = fixedPart(original);
+  return versions.some(({ author, resource }) => author !== queue && fixedPart(resource as Task) !== fixed);
+}
+
+/** Whether a Task concerns whom its command concerns. */
+function agrees(task: Task, command: Command): boolean {
+  const encounter = command.encounterId === undefined ? undefined : `Encounter/${command.encounterId}`;
+  return (
+    task.for?.reference === `Patient/${command.patientId}` &&
+    task.encounter?.reference === encounter &&
+    (task.code?.coding ?? []).some(({ code }) => code === command.name)
+  );
+}
+
+function commandOf(text: string | undefined): Command | undefined {
+  try {
+    return text === undefined ? undefined : parseCommand(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function stateOf(own: Task, namespace: string): State | undefined {
+  switch (own.status) {
+    case 'requested':
+      return hasType(own.businessStatus, `${namespace}/task-status`, 'awaiting-second')
+        ? 'awaiting-second'
+        : 'awaiting-approval';
+    case 'in-progress':
+      return 'executing';
+    case 'completed':
+      return 'executed';
+    case 'rejected':
+      return 'rejected';
+    case 'cancelled':
+      return 'withdrawn';
+    case 'failed':
+      return 'failed';
+    default:
+      return undefined;
+  }
+}
+
+/** What the versions after this bot's last one say; `pretended` where one claims what only this bot does. */
+function handOf(versions: readonly Version<Task>[], own: Task, queue: string): ByHand | 'pretended' {
+  const since = versions.slice(
+    0,
+    versions.findIndex(({ resource }) => resource?.meta?.versionId === own.meta?.versionId)
+  );
+  const status = since[0]?.resource?.status;
+  if (status === undefined || status === own.status || ENDED.includes(own.status)) {
+    return { kind: 'nothing' };
+  }
+  switch (status) {
+    case 'accepted': {
+      // Who made it accepted, not who edited it afterwards.
+      const accepted = since.slice(0, lengthWhile(since, ({ resource }) => resource?.status === 'accepted')).at(-1);
+      const { author, onBehalfOf } = accepted as Version<Task>;
+      return author === queue ? { kind: 'nothing' } : { kind: 'accepted', author, onBehalfOf };
+    }
+    case 'rejected':
+    case 'cancelled':
+    case 'failed':
+    case 'entered-in-error':
+      return { kind: 'stopped' };
+    case 'completed':
+    case 'in-progress':
+      return 'pretended';
+    default:
+      return { kind: 'paused' };
+  }
+}
+
+function lengthWhile<T>(values: readonly T[], holds: (value: T) => boolean): number {
+  const end = values.findIndex((value) => !holds(value));
+  return end === -1 ? values.length : end;
+}
+
+function approvalOf({ valueReference, extension }: TaskOutput, namespace: string): Approval {
+  const codes = (extension ?? [])
+    .filter(({ url }) => url === `${namespace}/approver-role`)
+    .map(({ valueCode }) => valueCode);
+  return { who: valueReference?.reference ?? '', roles: APPROVER_ROLES.filter((role) => codes.includes(role)) };
+}
+
+function modifiedOf(text: string | undefined): Standing['modified'] {
+  const command = commandOf(text);
+  return text === undefined || command === undefined ? undefined : { text, sha256: commandIdOf(text), command };
+}
+
+function claimOf(id: string | undefined, code: string | undefined, own: Task): Standing['claim'] {
+  const decision = DECISIONS.find((each) => each === code);
+  return id === undefined || decision === undefined
+    ? undefined
+    : { id, decision, since: Date.parse(own.meta?.lastUpdated ?? '') };
+}
+
+/** `Practitioner/id` of the person who handed a command in; undefined where a bot did. */
+export function humanAuthor({ original }: Standing): string | undefined {
+  const reference = original.requester?.reference;
+  return parseReference(reference)?.resourceType === 'Practitioner' ? reference : undefined;
+}
