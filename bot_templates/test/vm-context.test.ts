@@ -4,11 +4,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { WITHOUT_DATABASE } from './support/database.ts';
 import { executeEvent, subscriptionEvent } from './support/events.ts';
 import { condition, note, PATIENT } from './support/records.ts';
-import { hangUp, silence, status } from './support/router.ts';
+import { hangUp, silence, sourceWith, status } from './support/router.ts';
 import { useSurroundings } from './support/surroundings.ts';
 import { bundle, RELEASES, runInServerContext } from './support/vm-context.ts';
 
-const BOTS = ['embedding', 'semantic-search'] as const;
+const BOTS = ['embedding', 'semantic-search', 'rag-pipeline'] as const;
 
 describe.each(BOTS)('The bundle of %s', (key) => {
   test('exports a handler and nothing else, in a context without any other global', async () => {
@@ -32,9 +32,33 @@ describe.skipIf(WITHOUT_DATABASE).each(Object.keys(RELEASES) as (keyof typeof RE
     const around = useSurroundings();
     let embedding: string;
     let search: string;
+    let rag: string;
 
     beforeAll(async () => {
-      [embedding, search] = await Promise.all([bundle('embedding'), bundle('semantic-search')]);
+      [embedding, search, rag] = await Promise.all([
+        bundle('embedding'),
+        bundle('semantic-search'),
+        bundle('rag-pipeline'),
+      ]);
+    });
+
+    test('a question is answered from what was embedded', async () => {
+      around.server.put<Patient>({ resourceType: 'Patient', id: PATIENT });
+      const stored = around.server.put(note('Numbness of both feet since March.'));
+      await runInServerContext(embedding, release, around.server.url, subscriptionEvent(stored, around.values));
+      around.router.chat = (call) => ({
+        answerable: true,
+        sentences: [{ text: 'Numbness of both feet since March.', citations: [sourceWith(call, 'Numbness')] }],
+      });
+      const question = { question: 'Numbness of both feet?', patientId: PATIENT };
+      const run = await runInServerContext(rag, release, around.server.url, executeEvent(question, around.values));
+      expect(run.returned).toMatchObject({
+        success: true,
+        answer: 'Numbness of both feet since March.',
+        citations: [{ source: `DocumentReference/${stored.id}` }],
+        warnings: [],
+      });
+      expect(run.log).toEqual([]);
     });
 
     test('a record is embedded, found again, and removed', async () => {

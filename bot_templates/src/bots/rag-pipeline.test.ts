@@ -205,6 +205,31 @@ describe.skipIf(WITHOUT_DATABASE)('RAG Pipeline Bot (needs MEDBOTS_TEST_DATABASE
       expect(await ask({ question: 'Does she smoke?' })).toMatchObject({ refused: false, citations: [{ source: ref(stored) }] });
     });
 
+    test('procedures and immunizations where history is asked for, and not else', async () => {
+      const subject = { reference: `Patient/${known.patient.id}` };
+      const operation = await clinic.create({
+        resourceType: 'Procedure' as const,
+        status: 'completed' as const,
+        subject,
+        code: { text: 'Appendectomy' },
+        performedDateTime: '1999-05-01',
+      });
+      clinic.router.chat = saying(['She had an appendectomy on 1999-05-01.', 'Appendectomy']);
+      const output = await ask({ question: 'Which operations were done?' });
+      expect(output).toMatchObject({ questionType: 'history', refused: false, citations: [{ source: ref(operation) }] });
+      clinic.router.chat = UNANSWERABLE;
+      await ask({ question: 'What is the potassium?' });
+      expect(shown()).not.toContain('Appendectomy');
+    });
+
+    test('every series where the course of all is asked for', async () => {
+      await clinic.create(result(known.patient.id, '2823-3', 'Potassium', 4.4, 'mmol/L', '2024-08-02'));
+      clinic.router.chat = UNANSWERABLE;
+      const output = await ask({ question: 'How did the labs change over time?' });
+      const series = output.contextUsed.filter(({ kind }: { kind: string }) => kind === 'series');
+      expect(series.map(({ title }: { title: string }) => title)).toEqual(['Potassium', 'HbA1c: Hemoglobin A1c']);
+    });
+
     test('blood pressure by its components', async () => {
       const pressure = (systolic: number, date: string): Observation => ({
         ...result(known.patient.id, '85354-9', 'Blood pressure panel', 0, '', date),

@@ -10,10 +10,16 @@ type Figures = string[][];
 
 /** The numbers, dates, codes and ids of a text that another text does not have, in their one spelling. */
 export function unsupportedNumbers(text: string, said: string): string[] {
+  return numbersNotIn(said)(text);
+}
+
+/** The same for many texts, each held against what one text says. */
+export function numbersNotIn(said: string): (text: string) => string[] {
   const known = new Set(figuresOf(said, true).flat());
-  return figuresOf(text, false)
-    .filter((meanings) => !meanings.some((meaning) => known.has(meaning)))
-    .map(([first = '']) => first);
+  return (text) =>
+    figuresOf(text, false)
+      .filter((meanings) => !meanings.some((meaning) => known.has(meaning)))
+      .map(([first = '']) => first);
 }
 
 /** Whether two texts have a number in common that is no date, time, code or id. */

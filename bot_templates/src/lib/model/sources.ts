@@ -57,13 +57,20 @@ export class Sources {
    * @returns The source; undefined when it is empty, or too long for what is left of the call.
    */
   add(passage: Omit<Source, 'id'>): Source | undefined {
-    const { text: visible, removed } = disarm(cleanText(passage.text));
+    const clean = cleanText(passage.text);
+    // Before it is read: what cannot be shown need not be searched for orders.
+    if (!this.#fits(clean)) {
+      this.#leftOut++;
+      return undefined;
+    }
+    const { text: visible, removed } = disarm(clean);
     const text = this.#withoutKey(visible);
     this.#disarmed += removed;
     if (text.trim() === '') {
       return undefined;
     }
-    if (text.length > SOURCE_LIMITS.text || this.#length + text.length > SOURCE_LIMITS.total) {
+    // What stands for an order may be longer than the order.
+    if (!this.#fits(text)) {
       this.#leftOut++;
       return undefined;
     }
@@ -74,6 +81,10 @@ export class Sources {
     this.#length += text.length;
     this.#sources.push(source);
     return source;
+  }
+
+  #fits(text: string): boolean {
+    return text.length <= SOURCE_LIMITS.text && this.#length + text.length <= SOURCE_LIMITS.total;
   }
 
   /**

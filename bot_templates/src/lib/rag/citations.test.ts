@@ -64,3 +64,17 @@ describe('A record is cited', () => {
     expect(cited('She has asthma.', passage({ text: 'Asthma', date: undefined }))[0]?.date).toBeNull();
   });
 });
+
+test('a series of five hundred values is cited by what was shown of it, in a moment', () => {
+  const many = Array.from({ length: 500 }, (_, index) => ({
+    ...a1c('p', index === 2 ? 99 : 7 + index / 1_000, new Date(Date.UTC(2020, 0, 1 + index)).toISOString().slice(0, 10)),
+    id: `o${index}`,
+  }));
+  const [long] = seriesOf(many, () => true);
+  const found = passage({ kind: 'series', ...seriesText(long!), series: long! });
+  const started = performance.now();
+  const citations = Array.from({ length: 12 }, () => cited('HbA1c rose.', found));
+  expect(performance.now() - started).toBeLessThan(1_000);
+  expect(citations[0]?.length).toBeLessThanOrEqual(63);
+  expect(cited('The highest was 99 %.', found).map((each) => each.source)).toEqual(['Observation/o2']);
+});

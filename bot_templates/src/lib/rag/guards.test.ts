@@ -75,3 +75,14 @@ describe('A course', () => {
     expect(judged('HbA1c fell.', [HBA1C, other], { S1: 'falling', S4: 'rising' })).toBeUndefined();
   });
 });
+
+test('twelve sentences that cite twenty long sources each are judged in a moment', () => {
+  const long = Array.from({ length: 20 }, (_, index) =>
+    source(`S${index}`, 'Note', `HbA1c 8.2 %, potassium 4.1, creatinine ${index}. `.repeat(120), `DocumentReference/${index}`)
+  );
+  const started = performance.now();
+  for (let sentence = 0; sentence < 12; sentence++) {
+    judged(`HbA1c was 8.2 %, potassium 4.1, creatinine ${sentence}. `.repeat(20), long);
+  }
+  expect(performance.now() - started).toBeLessThan(3_000);
+});

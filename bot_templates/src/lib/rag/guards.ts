@@ -4,7 +4,8 @@ import { unsupportedNumbers } from '../model/numbers.ts';
 import { unsupportedQuantities } from '../model/quantities.ts';
 import type { Source } from '../model/sources.ts';
 import { unsupportedMedicines } from '../note/terms.ts';
-import { isAbout, namedMeasures } from './named-measures.ts';
+import type { Measure } from './measures.ts';
+import { namedMeasures } from './named-measures.ts';
 import type { Passage } from './passages.ts';
 import type { Direction } from './series.ts';
 
@@ -46,7 +47,7 @@ export function reasonToDropFromAnswer(
 /** "Potassium was 8.2" is not borne out by an HbA1c of 8.2, also where both are cited. */
 function measureMismatch(text: string, sources: readonly Source[]): DroppedFromAnswer | undefined {
   const named = namedMeasures(text);
-  if (named.some((measure) => !sources.some((source) => isAbout(textOf([source]), measure)))) {
+  if (named.some((measure) => !sources.some((source) => isAbout(source, measure)))) {
     return 'UNSUPPORTED_STATEMENT';
   }
   const [only, ...others] = named;
@@ -54,9 +55,19 @@ function measureMismatch(text: string, sources: readonly Source[]): DroppedFromA
     return undefined;
   }
   const counting = sources.filter(
-    (source) => !source.reference.startsWith('Observation/') || isAbout(textOf([source]), only)
+    (source) => !source.reference.startsWith('Observation/') || isAbout(source, only)
   );
   return unsupportedNumbers(text, textOf(counting)).length > 0 ? 'UNSUPPORTED_NUMBER' : undefined;
+}
+
+/** What each source is about; it is asked for every sentence that cites it. */
+const ABOUT = new WeakMap<Source, ReadonlySet<string>>();
+
+/** Whether a source names a measure, by its words or by a LOINC code of it. */
+function isAbout(source: Source, { name }: Measure): boolean {
+  const names = ABOUT.get(source) ?? new Set(namedMeasures(textOf([source])).map((measure) => measure.name));
+  ABOUT.set(source, names);
+  return names.has(name);
 }
 
 /** A course by the words for it, and the directions of a series that bear it out. English, German, French, Spanish. */

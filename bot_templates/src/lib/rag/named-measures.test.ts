@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GROUPS, MEASURES } from './measures.ts';
-import { isAbout, isMeasured, isNamedIn, measureTitle, namedMeasures, subjectOf } from './named-measures.ts';
+import { isMeasured, isNamedIn, measureTitle, namedMeasures, subjectOf } from './named-measures.ts';
 
 const LOINC = 'http://loinc.org';
 const names = (question: string): string[] => namedMeasures(question).map(({ name }) => name);
@@ -88,13 +88,6 @@ describe('What is measured', () => {
     );
     expect(measureTitle(subject('Potassium', [LOINC, '2823-3'])!)).toBe('Potassium');
     expect(measureTitle(subject('Homocysteine')!)).toBe('Homocysteine');
-  });
-
-  test('is what a text is about, by words or code', () => {
-    const [potassium] = namedMeasures('potassium');
-    expect(isAbout('Kalium 4,1 mmol/l', potassium!)).toBe(true);
-    expect(isAbout('Observation (LOINC 2823-3)', potassium!)).toBe(true);
-    expect(isAbout('Sodium 140', potassium!)).toBe(false);
   });
 });
 

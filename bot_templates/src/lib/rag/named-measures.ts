@@ -53,11 +53,6 @@ export function namedMeasures(question: string): Measure[] {
   ];
 }
 
-/** Whether a text names a measure, by its words or by a LOINC code of it. */
-export function isAbout(text: string, measure: Measure): boolean {
-  return namedMeasures(text).some(({ name }) => name === measure.name);
-}
-
 /** Whether a measure is what the record calls so: by its LOINC code, or by its whole name where it has no code. */
 export function isMeasured({ codes, terms, name }: Measure, subject: Subject): boolean {
   if (subject.loinc !== undefined) {

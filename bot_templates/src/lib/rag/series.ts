@@ -78,6 +78,15 @@ export function seriesText(series: Series, most = MOST_LISTED): { date: string |
     : { date: lastOf(series).date, title, text };
 }
 
+/** The points that a series in words names: the newest, the first, the lowest and the highest. */
+export function pointsShown({ points }: Series): Point[] {
+  const values = points.map(({ value }) => value).filter((value) => value !== undefined);
+  const extremes = [Math.min(...values), Math.max(...values)];
+  const named = [points[0], ...extremes.map((extreme) => points.find(({ value }) => value === extreme))];
+  const shown = new Set([...named, ...points.slice(-MOST_LISTED)]);
+  return points.filter((point) => shown.has(point));
+}
+
 /** `2024-01-10: 8.2 % (High)` */
 export function pointLine({ date, text, remarks }: Point): string {
   return `${date ?? 'undated'}: ${text}${remarks ? ` (${remarks})` : ''}`;
