@@ -22,6 +22,7 @@ from tests.live.stage import Stage
 BOTS = yaml.safe_load((assets.bot_templates() / "medbots.yaml").read_text(encoding="utf-8"))["bots"]
 ROLES = "http://terminology.hl7.org/CodeSystem/practitioner-role"
 HYPERTENSION = {"system": "http://snomed.info/sct", "code": "38341003", "display": "Hypertension"}
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -121,13 +122,14 @@ class TestAsk:
 def hand_in(deployed: Stage, patient: str, records: Scratch) -> Callable[..., str]:
     """Hands in a command that nobody did before; returns the id of its Task."""
 
-    def submit(by: Medbots | None = None) -> str:
+    def submit(by: Medbots | None = None, **other: object) -> str:
         condition = {**HYPERTENSION, "display": f"Hypertension {uuid.uuid4().hex[:8]}"}
         command = {
             "command": "ProposeProblemListUpdate",
             "patientId": patient,
             "confidence": 0.8,
             "parameters": {"action": "add", "condition": condition},
+            **other,
         }
         args = ("bot", "exec", "command-processor", "--input", "-", "--raw")
         answer = (by or deployed.medbots)(*args, stdin=json.dumps(command)).expect().json
@@ -290,6 +292,32 @@ class TestDecisions:
         records.keep(made)
         records.keep(f"Provenance/{answer['provenanceId']}")
         assert deployed.clinic.admin.read(made)["code"]["coding"][0]["display"] == "Changed"
+
+    def test_two_people(
+        self, deployed: Stage, hand_in: Callable[..., str], doctor: Medbots, records: Scratch
+    ) -> None:
+        """A new drug needs a doctor and a pharmacist: the first approval does nothing yet."""
+        drug = {"system": RXNORM, "code": "29046", "display": "lisinopril"}
+        parameters = {"action": "start", "medication": drug, "rationale": "blood pressure"}
+        task = hand_in(command="SuggestMedicationChange", parameters=parameters)
+        told = doctor("approvals", "approve", task, "--yes").expect()
+        assert told.out == "requested (awaiting-second)\n"
+        assert "and then somebody else in the other role" in told.err
+        row = listed(doctor, task)
+        assert row is not None
+        assert (row["state"], row["dual"]) == ("awaiting-second", True)
+        assert doctor("approvals", "approve", task, "--yes").code in (0, 1)
+        pharmacist = records.member()
+        records.create(role_of(pharmacist, "pharmacist"))
+        second = as_member(deployed, pharmacist)
+        told = second("approvals", "approve", task, "--yes").expect()
+        assert "as the second, in the other role" in told.err
+        made = told.out.partition(": ")[2].partition(",")[0]
+        records.keep(made)
+        medication = deployed.clinic.admin.read(made)
+        assert (medication["status"], medication["intent"]) == ("draft", "proposal")
+        found = second.json("approvals", "show", task)
+        assert len(found["history"][-1]["approvers"]) == 2
 
     def test_refused_without_a_role(
         self, deployed: Stage, hand_in: Callable[..., str], records: Scratch
