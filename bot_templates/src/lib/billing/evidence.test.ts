@@ -47,6 +47,7 @@ describe('Evidence that does not', () => {
     ['another condition', 'I21.9', 'cough for a week', 'He has a cough for a week.', 'UNRELATED'],
     ['words that are everywhere', 'I21.9', 'acute disease', 'An acute disease.', 'UNRELATED'],
     ['a code that says more', 'E11.65', 'Type 2 diabetes', 'Type 2 diabetes, on metformin.', 'TOO_SPECIFIC'],
+    ['a complication called by the disease', 'E11.21', 'Type 2 diabetes', 'Type 2 diabetes.', 'TOO_SPECIFIC'],
     ['a stage that nobody wrote', 'N18.4', 'Chronic kidney disease', 'Chronic kidney disease.', 'TOO_SPECIFIC'],
     ['a severity that nobody wrote', 'J45.50', 'asthma', 'Her asthma is stable.', 'TOO_SPECIFIC'],
     ['a side that nobody wrote', 'S52.501A', 'fracture of the radius', 'A fracture of the radius.', 'TOO_SPECIFIC'],

@@ -56,11 +56,18 @@ function isSpecific(word: string): boolean {
   return /\d|^[b-rt-z]$/.test(word) || QUALIFIERS.includes(word);
 }
 
-/** What a description says of more than the disease itself: `Type 2 diabetes mellitus with hyperglycemia`. */
+/**
+ * What a description says of more than the disease itself: `Type 2 diabetes mellitus with hyperglycemia`. The disease's
+ * own name repeated does not say it: `with diabetic nephropathy` takes the nephropathy.
+ */
 function saysCompanion(said: readonly Word[], description: string): boolean {
-  const companion = /\b(?:with|due to|following)\b(.*)$/i.exec(description)?.[1] ?? '';
-  const words = wordsOf(companion).filter(({ text }) => isTelling(text));
-  return words.length === 0 || words.some(({ text }) => hasWord(said, text));
+  const [disease = '', companion = ''] = description.split(/\b(?:with|due to|following)\b(.*)$/i);
+  const telling = wordsOf(companion).filter(({ text }) => isTelling(text));
+  const named = wordsOf(disease);
+  const further = telling.filter(({ text }) => !hasWord(named, text));
+  return further.length > 0
+    ? further.some(({ text }) => hasWord(said, text))
+    : telling.every(({ text }) => said.some((word) => word.text === text));
 }
 
 /** A description without what need not be said: parentheses, what it excludes, and the kind of encounter. */
