@@ -1,5 +1,4 @@
 import type { Flag, Observation } from '@medplum/fhirtypes';
-import { shippedRules } from '../decision/rules.ts';
 import { BotFailure } from '../failure.ts';
 import type { Fields, RequiredCoding } from '../fields.ts';
 import { ageInYears } from '../patient.ts';
@@ -48,9 +47,9 @@ export const flagAbnormalResult: CommandKind<FlagAbnormalResult> = {
     }
   },
 
-  rule(command, facts) {
+  rule(command, facts, policy) {
     const claim = claimOf(command.parameters);
-    const limits = criticalLimits(shippedRules().critical, ageInYears(facts.patient));
+    const limits = criticalLimits(policy.decisionRules.critical, ageInYears(facts.patient));
     const verified = isBorneOut(claim, observationOf(command, facts), limits);
     return {
       reasons: verified ? [] : ['NOT_VERIFIED'],

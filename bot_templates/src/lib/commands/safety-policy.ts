@@ -1,9 +1,11 @@
+import { readDecisionRules } from '../decision/policy.ts';
+import type { DecisionRules } from '../decision/rules.ts';
 import { BotFailure } from '../failure.ts';
 import { Fields } from '../fields.ts';
 import { isObject } from '../input.ts';
 import type { Secrets } from '../secrets.ts';
 
-/** What a site makes stricter than it is here; nothing can be made laxer. */
+/** What a site makes stricter than it is here; of the commands nothing can be made laxer. */
 export interface SafetyPolicy {
   /** Names of commands that this site does not want at all. */
   blockedCommands: string[];
@@ -13,6 +15,8 @@ export interface SafetyPolicy {
   controlledSubstances: string[];
   /** Further ingredients that need a pharmacist too, in lower case. */
   highRiskDrugs: string[];
+  /** The rules of decision support as the site has them: its limits, and what it adds or switches off. */
+  decisionRules: DecisionRules;
 }
 
 /**
@@ -28,17 +32,20 @@ export function readSafetyPolicy(secrets: Secrets): SafetyPolicy {
     }
     const fields = new Fields(value);
     const names = (name: string): string[] => fields.texts(name, 500, 80) ?? [];
-    const policy: SafetyPolicy = {
+    const lists = {
       blockedCommands: names('blockedCommands'),
       approvalCommands: names('approvalCommands'),
       controlledSubstances: names('controlledSubstances').map((each) => each.toLowerCase()),
       highRiskDrugs: names('highRiskDrugs').map((each) => each.toLowerCase()),
     };
-    // The part of the Clinical Decision Support Bot, in the same secret.
+    // The part of the Clinical Decision Support Bot, in the same secret: read on its own, for it says what is wrong.
     fields.ignore('decisionSupport');
     fields.done();
-    return policy;
-  } catch {
+    return { ...lists, decisionRules: readDecisionRules(secrets) };
+  } catch (error) {
+    if (error instanceof BotFailure && error.code === 'NOT_CONFIGURED') {
+      throw error;
+    }
     throw new BotFailure('NOT_CONFIGURED', 'The project secret SAFETY_POLICY is no object of lists that are known', {
       secret: 'SAFETY_POLICY',
     });

@@ -4,7 +4,7 @@ import { medicationOf } from '../chart/fact.ts';
 import { Ingredients } from '../decision/ingredients.ts';
 import { checkDrug } from '../decision/interaction-check.ts';
 import { takenOf } from '../decision/medications.ts';
-import { shippedRules } from '../decision/rules.ts';
+import { type DecisionRules, shippedRules } from '../decision/rules.ts';
 import { BotFailure } from '../failure.ts';
 import type { Fields, RequiredCoding } from '../fields.ts';
 import { isUuid, parseReference } from '../ids.ts';
@@ -97,7 +97,7 @@ export const suggestMedicationChange: CommandKind<SuggestMedicationChange> = {
       reasons.push('HIGH_RISK_DRUG');
     }
     if (action !== 'stop') {
-      reasons.push(...interactionReasons(command, facts));
+      reasons.push(...interactionReasons(command, facts, policy.decisionRules));
     }
     const dual = reasons.length > 0;
     return {
@@ -161,20 +161,27 @@ function readCurrent(fields: Fields): string | undefined {
   return `${reference.resourceType}/${reference.id.toLowerCase()}`;
 }
 
-/** A major interaction, and whatever keeps one from being ruled out. */
-function interactionReasons(command: Command<SuggestMedicationChange>, facts: Facts): ApprovalReason[] {
+/**
+ * A major interaction, and whatever keeps one from being ruled out. By the site's rules and by those that ship: a rule
+ * that the site switched off is one alert less, and no reason to let one person alone decide.
+ */
+function interactionReasons(
+  command: Command<SuggestMedicationChange>,
+  facts: Facts,
+  ofSite: DecisionRules
+): ApprovalReason[] {
   const chart = facts.more as Chart;
-  const rules = shippedRules();
   const others = [...chart.medicationRequests, ...chart.medicationStatements].filter(
     (each) => `${each.resourceType}/${each.id}` !== command.parameters.currentMedicationId
   );
-  const taken = takenOf(others, chart.medications, new Ingredients(rules));
-  const { interactions, incomplete } = checkDrug({ coding: [command.parameters.medication] }, taken, rules);
-  const unknown = incomplete || chart.unreadable.length > 0 || chart.incomplete.length > 0;
-  return [
-    ...(interactions.some(({ severity }) => severity === 'high') ? (['MAJOR_INTERACTION'] as const) : []),
-    ...(unknown ? (['INTERACTIONS_UNKNOWN'] as const) : []),
-  ];
+  const checks = [ofSite, shippedRules()].map((rules) => {
+    const taken = takenOf(others, chart.medications, new Ingredients(rules));
+    return checkDrug({ coding: [command.parameters.medication] }, taken, rules);
+  });
+  const major = checks.some(({ interactions }) => interactions.some(({ severity }) => severity === 'high'));
+  // What the site added is known, though the tables that ship do not have it.
+  const unknown = checks[0]?.incomplete || chart.unreadable.length > 0 || chart.incomplete.length > 0;
+  return [...(major ? (['MAJOR_INTERACTION'] as const) : []), ...(unknown ? (['INTERACTIONS_UNKNOWN'] as const) : [])];
 }
 
 function currentOf(command: Command<SuggestMedicationChange>, facts: Facts): Current | undefined {
