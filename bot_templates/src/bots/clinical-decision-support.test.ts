@@ -403,12 +403,13 @@ describe('Clinical Decision Support Bot', () => {
       expect(output).toMatchObject({ success: false, errorCode: 'PATIENT_NOT_FOUND' });
     });
 
-    test.each(['Patient', 'RelatedPerson'] as const)('a %s is refused', async (type) => {
+    test.each(['Patient', 'RelatedPerson'] as const)('a %s is refused, whatever they hand in', async (type) => {
       const client = await clinic.person(type);
-      expect(await clinic.execute(CDS, { patientId: it.patientId }, client)).toMatchObject({
-        success: false,
-        errorCode: 'UNAUTHORIZED',
-      });
+      const refused = { success: false, errorCode: 'UNAUTHORIZED' };
+      expect(await clinic.execute(CDS, { patientId: it.patientId }, client)).toMatchObject(refused);
+      const order = await it.order('Warfarin');
+      expect(await clinic.execute(CDS, order, client)).toMatchObject(refused);
+      expect(await clinic.execute(CDS, { deletedResource: order }, client)).toMatchObject(refused);
     });
 
     test('a policy that is not understood stops it before anything is written', async () => {
@@ -436,6 +437,8 @@ describe('Clinical Decision Support Bot', () => {
       expect(await it.ask()).toMatchObject({
         interactions: [],
         criticalFindings: [{ rule: 'potassium', limit: 6 }],
+        // The Command Processor knows the site's limit too.
+        commands: [{ action: 'executed' }],
         ruleset: { site: { id: 'st-mary', changed: 1, switchedOff: 1, added: 0 } },
       });
     });

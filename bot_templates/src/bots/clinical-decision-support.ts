@@ -39,8 +39,10 @@ export async function handler(
   event: BotEvent<unknown>
 ): Promise<SuccessOutput | FailureOutput> {
   return runBot(BOT, medplum, event, async (run, input) => {
-    if (input.kind === 'command') {
+    if (!run.bySubscription(input)) {
       requireAsker(run);
+    }
+    if (input.kind === 'command') {
       return (await decide(run, readRequest(input.fields))).output;
     }
     const decided = await follow(run, input.resource, input.kind === 'deleted');
@@ -56,7 +58,10 @@ export async function handler(
   });
 }
 
-/** This bot sees what its own policy lets it see: a patient or relative gets none of it. */
+/**
+ * This bot sees what its own policy lets it see: a patient or relative gets none of it, also not by handing in a
+ * resource as a subscription does.
+ */
 function requireAsker(run: BotRun): void {
   const type = parseReference(run.requester)?.resourceType;
   if (type === undefined || type === 'Patient' || type === 'RelatedPerson') {
