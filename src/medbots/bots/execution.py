@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medbots import errors
 from medbots.bots import words
+from medbots.medplum import outcome
 
 if TYPE_CHECKING:
     from medbots.bots.deployed import Bot
@@ -109,7 +110,7 @@ def failure(key: str, answer: Any, *, verbose: bool = False) -> errors.BotFailed
         return None
     code = words.code(answer.get("errorCode"))
     rule = words.rule(key, answer.get("details"))
-    said = str(answer.get("message") or "it does not say why")
+    said = outcome.one_line(str(answer.get("message") or "it does not say why"))
     if not (verbose or words.harmless(key)):
         said = words.WITHHELD
     return errors.BotFailedError(

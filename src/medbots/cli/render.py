@@ -91,7 +91,7 @@ def table(
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+        shown.add_row(*(Text(visible(cell), style=_STYLES.get(cell, "")) for cell in row))
     _console(opts).print(shown)
 
 

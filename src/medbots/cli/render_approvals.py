@@ -39,7 +39,7 @@ def listing(opts: options.Options, found: Sequence[Approval], *, more: bool) -> 
 
 
 def _row(one: Approval, now: datetime) -> list[str]:
-    cells = (
+    return [
         one.id,
         one.command,
         (one.patient or "").removeprefix("Patient/"),
@@ -48,8 +48,7 @@ def _row(one: Approval, now: datetime) -> list[str]:
         state(one, now),
         _who(one),
         "" if one.confidence is None else f"{one.confidence:.2f}",
-    )
-    return [render.visible(cell) for cell in cells]
+    ]
 
 
 def _expiry(one: Approval, now: datetime) -> str:

@@ -51,7 +51,7 @@ def _cell(event: Event, name: str) -> str:
         case "user":
             return (event.user or "").removeprefix("Practitioner/")
         case _:
-            return render.visible(str(getattr(event, name) or ""))
+            return str(getattr(event, name) or "")
 
 
 def _document(event: Event) -> dict[str, Any]:

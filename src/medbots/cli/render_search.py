@@ -54,4 +54,4 @@ def parts(text: str) -> tuple[str, str]:
     rest = text[heading.end() :] if heading else text
     line = next((one.strip() for one in rest.splitlines() if one.strip()), "")
     short = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
-    return date if _DATE.fullmatch(date) else "", render.visible(short)
+    return date if _DATE.fullmatch(date) else "", short

@@ -25,7 +25,13 @@ def text(document: Any) -> str:
     else:
         words = (document.get("error_description"), document.get("error"), document.get("msg"))
         said = next((word for word in words if isinstance(word, str)), "")
+    return one_line(said)
+
+
+def one_line(said: str) -> str:
+    """Return somebody else's words as an error repeats them: in one line, short and printable."""
     said = secret.redact(" ".join(said.split()))
+    said = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in said)
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
 
 

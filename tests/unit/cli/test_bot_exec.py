@@ -168,6 +168,14 @@ class TestFailure:
         assert (told.code, told.json) == (1, BAD)
         assert "INVALID_INPUT: limit must be less" in told.err
 
+    def test_what_a_bot_says_commands_no_terminal(self, ward: Ward, medbots: Medbots) -> None:
+        """Its message is one line, short and printable."""
+        ward.answers["embedding"] = {**BAD, "message": "a\x1b[2J\nb" + "c" * 1000}
+        told = medbots("bot", "exec", "embedding")
+        assert "\x1b" not in told.err
+        assert told.err.count("\n") == 1
+        assert len(told.err) < 500
+
     def test_a_cure(self, ward: Ward, medbots: Medbots) -> None:
         """A code that has a cure brings it as the hint."""
         ward.answers["embedding"] = {**BAD, "errorCode": "DB_ERROR"}

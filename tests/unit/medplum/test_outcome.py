@@ -117,3 +117,22 @@ def test_which_outcomes_are_errors(severity: str, *, failed: bool) -> None:
 def test_other_documents_are_no_errors(document: Any) -> None:
     """Only an OperationOutcome can report a failure."""
     assert not outcome.is_error(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("two\n  lines", "two lines"),
+        ("a\x1b[2Jb\x9bc\u202ed", "a\ufffd[2Jb\ufffdc\ufffdd"),
+        ("Müller → 1", "Müller → 1"),
+    ],
+)
+def test_somebody_elses_words_command_no_terminal(text: str, said: str) -> None:
+    """What a server says is one line that a terminal shows and does not obey."""
+    assert outcome.text(refusal(text)) == said
+
+
+@pytest.mark.parametrize(("text", "said"), [("The reason", "The reason"), ("Forbidden", "")])
+def test_what_the_server_said_is_told_apart(text: str, said: str) -> None:
+    """The words of the server, or of a bot, can be withheld: the error knows which they are."""
+    assert outcome.error(403, refusal(text), "POST fhir/R4/Bot/1/$execute").said == said
