@@ -23,6 +23,8 @@ _GRACE = 5.0
 
 _OFF = "bots not enabled"
 
+_ROLE = "an active PractitionerRole with a code that the secret APPROVER_ROLES allows"
+
 _CURES = {
     "AUDIT_UNAVAILABLE": "medbots bot logs audit-logging --failed",
     "DB_ERROR": "medbots db status, and medbots verify",
@@ -33,8 +35,13 @@ _CURES = {
     "NOT_CONFIGURED": "medbots deploy",
     "PHI_ROUTE_BLOCKED": "LLM_PHI_ALLOWED_HOSTS names the hosts that may see patient data",
     "UNAUTHORIZED": "medbots whoami shows who is logged in",
+    "COMMAND_DIFFERS": "medbots approvals show tells what would run now",
+    "EXPIRED": "medbots approvals sweep closes what is over",
+    "NO_ACTIVE_ROLE": _ROLE,
+    "OWN_COMMAND": "somebody else approves it; medbots approvals withdraw takes it back",
+    "ROLE_NOT_ALLOWED": _ROLE,
 }
-"""What helps, by the bots' error codes."""
+"""What helps, by the bots' error codes and by the rules that a refusal names."""
 
 
 async def run(
@@ -113,7 +120,8 @@ def failure(key: str, answer: Any, *, verbose: bool = False) -> errors.BotFailed
     said = outcome.one_line(str(answer.get("message") or "it does not say why"))
     if not (verbose or words.harmless(key)):
         said = words.WITHHELD
+    what = f"{code} ({rule})" if code and rule else code or rule
     return errors.BotFailedError(
-        f"bot {key!r} failed: {code + rule + ': ' if code else ''}{said}",
-        hint=_CURES.get(code or ""),
+        f"bot {key!r} failed: {what + ': ' if what else ''}{said}",
+        hint=_CURES.get(rule) or _CURES.get(code or ""),
     )

@@ -63,8 +63,8 @@ def code(text: object) -> str | None:
 
 
 def rule(key: str, details: object) -> str:
-    """Return the rule that a bot names for its refusal, in brackets; empty where it names none."""
+    """Return the rule that a bot names for its refusal, as a code; empty where it names none."""
     if not harmless(key):
         return ""
     found = details.get("reason") if isinstance(details, Mapping) else None
-    return f" ({found})" if isinstance(found, str) and _RULE.fullmatch(found) else ""
+    return found if isinstance(found, str) and _RULE.fullmatch(found) else ""

@@ -47,7 +47,7 @@ def test_a_code_is_one_of_the_contract(text: object, code: str | None) -> None:
 @pytest.mark.parametrize(
     ("key", "details", "rule"),
     [
-        ("approval-queue", {"reason": "OWN_COMMAND"}, " (OWN_COMMAND)"),
+        ("approval-queue", {"reason": "OWN_COMMAND"}, "OWN_COMMAND"),
         ("approval-queue", {"reason": "expired in May"}, ""),
         ("approval-queue", {"reason": None}, ""),
         ("approval-queue", {}, ""),
