@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
-from tests.live.safety_yaml import Loader
+from tests.live.safety_proposals import Loader
 
 FOLDER = Path(__file__).parents[1] / "safety"
-GUARDS = "guards.yaml"
+GUARDS = "guards"
+"""How the names of the files of guards begin."""
 WELL = "well"
 """Name of the model at its best, in ids of tests and in `with`."""
 
@@ -92,14 +93,15 @@ def guards() -> dict[str, Guard]:
             policy=one.get("policy", {}),
             sql=one.get("sql", {}),
         )
-        for name, one in _load(FOLDER / GUARDS, fields).items()
+        for file in sorted(FOLDER.glob(f"{GUARDS}*.yaml"))
+        for name, one in _load(file, fields).items()
     }
 
 
 def _cases() -> Iterator[Case]:
     fields = {"what", "bot", "guard", "given", "embedded", "models", "do", "expect"}
     for file in sorted(FOLDER.glob("*.yaml")):
-        if file.name == GUARDS:
+        if file.name.startswith(GUARDS):
             continue
         for name, one in _load(file, fields).items():
             yield Case(

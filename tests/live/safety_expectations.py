@@ -51,6 +51,14 @@ class Expectations:
             if at(answer, path) == self._filled(value):
                 raise BrokenError(f"{path} is {value!r} in {short(answer)}")
 
+    def _expect_of_answers(self, what: Json) -> None:
+        """Of several answers (`of`), so many (`is`) have these values."""
+        wanted = self._filled(what["has"])
+        answers = [self._scene.answers[name] for name in what["of"]]
+        hits = [all(at(one, path) == wanted[path] for path in wanted) for one in answers]
+        if sum(hits) != what["is"]:
+            raise BrokenError(f"{sum(hits)} answers have {wanted}: {short(answers)}")
+
     def _expect_holds(self, what: Json) -> None:
         """The answer, or what stands `at` a path in it, holds each of these texts."""
         said = self._part(what)

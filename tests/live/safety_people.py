@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import NamedTuple
 
 from tests.live import medplum, projects
@@ -16,9 +17,10 @@ ROLES = {
     "pharmacist": "pharmacist",
 }
 """Practitioners with an active PractitionerRole, and its code."""
-NAMES = frozenset({"admin", *ROLES, "intruder", "limited", "half_blind", "patient_user"})
+NAMES = frozenset({"admin", *ROLES, "intruder", "limited", "half_blind", "patient_user", "client"})
 """`admin` administers the project, and with the roles reads all of it. `intruder` is a Practitioner
-without a role, `limited` and `half_blind` have policies, `patient_user` is a Patient."""
+without a role, `limited` and `half_blind` have policies, `patient_user` is a Patient, `client` an
+application."""
 _ROLE_SYSTEM = "http://terminology.hl7.org/CodeSystem/practitioner-role"
 _CLINICAL = (
     "Patient",
@@ -54,13 +56,36 @@ class People:
         """
         self._made = made
         self._here: dict[str, Actor] = {}
+        self._door = threading.Lock()
 
     def __getitem__(self, name: str) -> Actor:
         """Return somebody, who comes if they are not there yet."""
-        if name not in self._here:
-            assert name in NAMES, f"nobody is called {name}"
-            self._here[name] = self._admin() if name == "admin" else self._member(name)
-        return self._here[name]
+        with self._door:
+            if name not in self._here:
+                assert name in NAMES, f"nobody is called {name}"
+                self._here[name] = self._come(name)
+            return self._here[name]
+
+    def _come(self, name: str) -> Actor:
+        match name:
+            case "admin":
+                return self._admin()
+            case "client":
+                return self._client()
+            case _:
+                return self._member(name)
+
+    def _client(self) -> Actor:
+        admin = self._made.clinic.admin
+        path = f"admin/projects/{self._made.clinic.id}/client"
+        made = medplum.expect(admin.post(path, json={"name": projects.unique("client")}), 201)
+        profile = self._made.keep(f"ClientApplication/{made['id']}")
+        for membership in admin.find(f"ProjectMembership?profile={profile}"):
+            self._made.keep(f"ProjectMembership/{membership['id']}")
+        with admin.with_token(None) as nobody:
+            form = {"client_id": made["id"], "client_secret": made["secret"]}
+            answer = nobody.token(grant_type="client_credentials", **form)
+        return Actor(admin.with_token(medplum.expect(answer)["access_token"]), profile)
 
     def _admin(self) -> Actor:
         session = self._made.clinic.admin

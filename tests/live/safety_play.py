@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.live import polling
 from tests.live.safety_case import WELL, Case, Model
+from tests.live.safety_commands import CommandSteps
 from tests.live.safety_expectations import Expectations
 from tests.live.safety_scene import Scene
-from tests.live.safety_steps import Steps
 
 
 def play(scene: Scene, case: Case, model: Model | None) -> None:
@@ -22,7 +22,7 @@ def play(scene: Scene, case: Case, model: Model | None) -> None:
         scene.stage.wait_for_rows(scene.known[name])
     scene.begun = _server_time(scene)
     scene.model.begin(model)
-    steps, expectations = Steps(scene), Expectations(scene)
+    steps, expectations = CommandSteps(scene), Expectations(scene)
     for step in case.steps:
         steps.do(step)
     _see_that_it_ran(scene, case.bot)
@@ -39,11 +39,15 @@ def see_the_model(scene: Scene, case: Case, model: Model | None) -> None:
         AssertionError: a model was asked, and the case has no hostile one; or the hostile one was
             not asked.
     """
-    calls = scene.model.chats()
+
+    def hit() -> bool:
+        return any(call.get("fault") == model.kind for call in scene.model.chats() if model)
+
     if model:
-        hit = any(call.get("fault") == model.kind for call in calls)
-        assert hit, f"{case.id}: no model was asked, so none was {model.kind}"
+        # A slow model is noted only once it has answered.
+        polling.until(hit, f"a call of the model that is {model.name}", patience=3.0)
     elif not case.models:
+        calls = scene.model.chats()
         assert not calls, f"{case.id}: a model takes part, and no hostile one is named"
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.live import medplum
@@ -80,7 +81,7 @@ class Scene:
         return f"{known['resourceType']}/{known['id']}"
 
     def filled(self, value: Any) -> Any:
-        """Return a value with `${name}`, `${name.path}`, `${NS}` and `${BOT:key}` filled in."""
+        """Return a value with `${name}`, `${name.path}`, `${NOW}` and such filled in."""
         if isinstance(value, dict):
             return {self.filled(key): self.filled(each) for key, each in value.items()}
         if isinstance(value, list):
@@ -97,6 +98,8 @@ class Scene:
             return self.stage.namespace
         if name == "PROJECT":
             return self.stage.clinic.id
+        if name == "NOW":
+            return datetime.now(UTC).isoformat(timespec="seconds")
         if name.startswith("BOT:"):
             return f"Bot/{self.bot(name.removeprefix('BOT:'))}"
         base, _, rest = name.partition(".")

@@ -41,7 +41,9 @@ class Steps:
         """Run a bot: `bot`, `input` or `text` (a body as it is), `as`, `headers`, `save`."""
         scene, key = self._scene, wish["bot"]
         body = self._filled(wish["input"]) if "input" in wish else None
-        content = wish["text"] if "text" in wish else json.dumps(body, ensure_ascii=False)
+        content = (
+            self._filled(wish["text"]) if "text" in wish else json.dumps(body, ensure_ascii=False)
+        )
         headers = {
             "Content-Type": wish.get("contentType", "application/json"),
             **self._filled(wish.get("headers", {})),

@@ -156,7 +156,7 @@ def _put_over(resource: Json, wish: Json) -> Json:
 
 def _resource(make: Callable[[Json], Json]) -> Callable[[yaml.SafeLoader, yaml.Node], Json]:
     def construct(loader: yaml.SafeLoader, node: yaml.Node) -> Json:
-        wish = _mapping(loader, node)
+        wish = mapping(loader, node)
         return _put_over(make(wish), wish)
 
     return construct
@@ -165,21 +165,22 @@ def _resource(make: Callable[[Json], Json]) -> Callable[[yaml.SafeLoader, yaml.N
 def _text(make: Callable[[Any], str]) -> Callable[[yaml.SafeLoader, yaml.Node], str]:
     def construct(loader: yaml.SafeLoader, node: yaml.Node) -> str:
         if isinstance(node, yaml.MappingNode):
-            return make(_mapping(loader, node))
+            return make(mapping(loader, node))
         assert isinstance(node, yaml.ScalarNode), node.start_mark
         return make(str(loader.construct_scalar(node)))
 
     return construct
 
 
-def _mapping(loader: yaml.SafeLoader, node: yaml.Node) -> Json:
+def mapping(loader: yaml.SafeLoader, node: yaml.Node) -> Json:
+    """Return a mapping of the YAML with everything in it."""
     assert isinstance(node, yaml.MappingNode), node.start_mark
     return {str(key): each for key, each in loader.construct_mapping(node, deep=True).items()}
 
 
 def _list(loader: yaml.SafeLoader, node: yaml.Node) -> list[Any]:
     """Return `item`, `times` times over."""
-    wish = _mapping(loader, node)
+    wish = mapping(loader, node)
     return [wish["item"]] * int(wish["times"])
 
 
