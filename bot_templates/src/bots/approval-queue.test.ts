@@ -684,6 +684,18 @@ describe('Approval Queue Bot', () => {
     expect((await about.task(taskId as string)).status).toBe('requested');
   });
 
+  test('a Task that asks for nothing is let be, whoever made it', async () => {
+    const forged = await clinic.create<Task>({
+      resourceType: 'Task',
+      status: 'cancelled',
+      intent: 'proposal',
+      code: { coding: [{ system: 'http://medplum.com/ai-command', code: 'ai-approval' }] },
+    });
+    expect(await clinic.execute('approval-queue', forged)).toEqual({ success: true, taskId: forged.id, ignored: true });
+    const asking = await clinic.admin.updateResource<Task>({ ...forged, status: 'requested' });
+    refused(await clinic.execute('approval-queue', asking), 'FORGED');
+  });
+
   test('needs every permission of its policy, and no more', async () => {
     const bot = clinic.clientWith(await clinic.tokenOf('approval-queue'), fetch);
     const trial = await tryPolicy(clinic, 'approval-queue', () => everything(clinic, { physician, pharmacist, bot }));

@@ -11,6 +11,9 @@ import { loadStanding, untrustedRefusal } from './load.ts';
 import type { Authors, Standing } from './standing.ts';
 import { nextVersion } from './versions.ts';
 
+/** Statuses by which a Task asks for nothing, and claims no more than that nothing was done. */
+const AT_REST: readonly Task['status'][] = ['draft', 'cancelled', 'rejected', 'failed', 'entered-in-error'];
+
 /**
  * Takes note of a change of a Task. What was delivered says only which one; it is read again.
  * @throws BotFailure SAFETY_BLOCKED or UNAUTHORIZED for what is not to be believed; the Task says so then too.
@@ -30,6 +33,10 @@ export async function heedTask(
   const writers = await authors();
   const standing = await loadStanding(run, taskId, writers);
   if (!standing.trusted) {
+    // Whoever made it, it asks for nothing; to be believed later, it would have to ask.
+    if (AT_REST.includes(found.status)) {
+      return { taskId, ignored: true };
+    }
     const ended = await endUntrusted(run, standing);
     if (standing.ended && !ended) {
       return { taskId, ignored: true };
