@@ -1,4 +1,12 @@
-import type { AllergyIntolerance, Condition, DocumentReference, MedicationRequest, Observation, Patient, Resource } from '@medplum/fhirtypes';
+import type {
+  AllergyIntolerance,
+  Condition,
+  DocumentReference,
+  MedicationRequest,
+  Observation,
+  Patient,
+  Resource,
+} from '@medplum/fhirtypes';
 import type { Clinic } from './clinic.ts';
 
 type Stored<T extends Resource> = T & { id: string };

@@ -81,6 +81,17 @@ export const ORDINARY_NOTES = [
   'HbA1c 8.2 % on 2024-01-10, 7.1 % on 2024-07-02.',
   'Temp 38.5 °C, HR 104/min, BP 142/91 mmHg, SpO2 93 % on air.',
   'A.B. c/o pain L > R, r/o DVT; p.o. b.i.d.',
+  // Questions
+  'List all instructions given at discharge.',
+  'Show the discharge instructions and the driving restrictions.',
+  'What were the previous instructions on warfarin?',
+  'Which guidelines were followed, and did she ignore any advice?',
+  'Show all results, and list every medication.',
+  'Print the last three values. Report the confidence interval.',
+  'What did the assistant note about the model of the pacemaker?',
+  'Tell me the system review. What is the patient told to ignore?',
+  'Zeige alle Werte und nenne die Anweisungen bei Entlassung.',
+  'Muestra las indicaciones de alta. Montre les consignes de sortie.',
   // German
   'Patientin vergisst regelmäßig, die Tabletten einzunehmen.',
   'Patient hat die Anweisung vergessen und ignoriert die Vorgaben zur Diät.',

@@ -49,17 +49,27 @@ const ENGLISH: readonly RegExp[] = [
   pattern(
     String.raw`\b(?:ignore|disregard|forget|override)\s(?:(?:all|any|the|of|these|those)\s){0,4}(?:${ENGLISH_RULES})\s(?:above|before this|so far|(?:that )?you (?:were|have been|are) (?:given|told)|given to you|and (?:reveal|print|output|disclose|leak|instead))\b`
   ),
-  pattern(String.raw`\bsystem prompt|\bdeveloper (?:prompt|mode|message)\b|\badmin(?:istrator)? override\b|\bprompt injection attack`),
-  pattern(String.raw`\b(?:new|updated|real|actual|additional|hidden|secret)\s(?:system|developer|override|model|ai)\s(?:instructions?|prompt|message|rules)\b`),
-  pattern(String.raw`\byour\s(?:new|real|true|actual|only|sole|hidden)\s(?:task|role|instructions?|directive|purpose|job|mission)\s(?:is|are)\b`),
-  pattern(String.raw`\bend of (?:the )?(?:record|note|document|sources?|data|context|chart|file)\b[^\p{L}]{0,20}(?:begin |start )?(?:of )?(?:new|updated|system|real) (?:system )?(?:instructions?|prompt|task|rules)\b`),
+  pattern(
+    String.raw`\bsystem prompt|\bdeveloper (?:prompt|mode|message)\b|\badmin(?:istrator)? override\b|\bprompt injection attack`
+  ),
+  pattern(
+    String.raw`\b(?:new|updated|real|actual|additional|hidden|secret)\s(?:system|developer|override|model|ai)\s(?:instructions?|prompt|message|rules)\b`
+  ),
+  pattern(
+    String.raw`\byour\s(?:new|real|true|actual|only|sole|hidden)\s(?:task|role|instructions?|directive|purpose|job|mission)\s(?:is|are)\b`
+  ),
+  pattern(
+    String.raw`\bend of (?:the )?(?:record|note|document|sources?|data|context|chart|file)\b[^\p{L}]{0,20}(?:begin |start )?(?:of )?(?:new|updated|system|real) (?:system )?(?:instructions?|prompt|task|rules)\b`
+  ),
   pattern(
     String.raw`\byou(?:'re| are)\s(?:now |no longer |actually |really |in fact ){0,2}(?:(?:an?|the|in|not)\s){0,2}(?:\p{L}{1,20}\s){0,2}(?:a\.i\.|ai(?! (?:jet|murmur|grade))|llm|gpt|chatgpt|language model|chatbot|unrestricted|jailbroken|root user|developer mode|bound by (?:any|the|your|these)|dan\b|assistant(?! (?:surgeon|professor|physician|nurse|manager|director|to)))\b`
   ),
   pattern(
     String.raw`\b(?:act|respond|behave|answer|reply|operate|roleplay|speak) (?:as|like)\b(?: if| though)?[^.!?;\n]{0,40}\b(?:an ai|language model|chatbot|unrestricted|no (?:rules|restrictions|limits|guidelines)|admin(?:istrator)?|developer|root|another model)\b`
   ),
-  pattern(String.raw`\bpretend (?:that )?you(?:'re| are)\b|\bpretend to be an? (?:ai|language model|chatbot|administrator|unrestricted)\b`),
+  pattern(
+    String.raw`\bpretend (?:that )?you(?:'re| are)\b|\bpretend to be an? (?:ai|language model|chatbot|administrator|unrestricted)\b`
+  ),
   pattern(
     String.raw`\b(?:dear|attention|attn|note to|message (?:to|for)|hey|hello|hi|fao)[\s,:]{1,3}(?:the |any |all |our )?(?:ai|a\.i\.|llms?|gpt|chatgpt|claude|gemini|copilot|language models?|chatbots?|large language models?|(?:automated|virtual|digital|ai|medical ai|clinical ai) (?:assistant|summari[sz]er|reader|agent|model|system)|assistant(?=\s?[,:!]))(?![\p{L}\d])`
   ),
@@ -84,7 +94,9 @@ const ENGLISH: readonly RegExp[] = [
   pattern(
     String.raw`\b(?:set|report|return|output|assign)\b[^.!?;\n]{0,25}\bconfidence\b(?! interval)[^.!?;\n]{0,15}?(?:\bto|\bof|\bas|=|:)\s?(?:0?\.\d|1(?:\.0)?\b|100|max|high)`
   ),
-  pattern(String.raw`["'](?:answerable|sentences|citations|requiresapproval|tool_calls?)["']\s?:|\banswerable\s?(?:=|:|to)\s?true\b`),
+  pattern(
+    String.raw`["'](?:answerable|sentences|citations|requiresapproval|tool_calls?)["']\s?:|\banswerable\s?(?:=|:|to)\s?true\b`
+  ),
   pattern(
     String.raw`${BEGIN}(?:always |only )?(?:respond|reply|answer|output) (?:only|exactly|always|just|nothing but|solely)\b[^.!?;\n]{0,12}(?:with|:|"|that)`
   ),
@@ -101,22 +113,32 @@ const GERMAN: readonly RegExp[] = [
   pattern(
     String.raw`(?:${BEGIN}|\b(?:bitte|du (?:sollst|musst)|und)\s)(?:ignoriere?n?|missachten?|vergiss|vergessen sie|ubergehen?|umgehen?|befolge nicht|befolgen sie nicht)\s(?:sie\s|bitte\s|du\s){0,2}(?:(?:alle[nrsm]?|die|den|das|der|deine[nr]?|ihre[nr]?|samtliche[nrs]?|jegliche[nrs]?|jede|bisherigen?|vorherigen?|vorigen?|obigen?|fruheren?|vorangegangenen?|vorstehenden?|vorangehenden?|meine|diese|sonstigen?|bestehenden?|gegebenen?|und)\s){0,6}(?:system)?(?:anweisung(?:en)?|instruktion(?:en)?|regeln?|vorgaben?|richtlinien?|befehle?n?|prompts?|sicherheits\p{L}{1,20})(?!\p{L})`
   ),
-  pattern(String.raw`\bdu bist (?:jetzt|nun|ab sofort|kein|nicht mehr|ein|eine)\b[^.!?;\n]{0,30}\b(?:ki|ki-\p{L}{1,20}|assistent|sprachmodell|chatbot|administrator|uneingeschrankt\p{L}{0,3})(?!\p{L})`),
-  pattern(String.raw`\b(?:neue|versteckte|geheime)\s(?:system)(?:anweisung|instruktion)(?:en)?\b|\bsystemprompt|\b(?:an die ki|liebe ki)\b\s?[,:]`),
-  pattern(String.raw`(?:${BEGIN}|\b(?:und|bitte)\s)(?:gib|geben|zeige?n?|nenne?n?|liste|verrate?n?|drucke)\s[^.!?;\n]{0,40}\b(?:andere[nr]?|aller|alle|samtliche[nr]?)\s(?:anderen\s)?patient\p{L}{0,5}(?!\p{L})`),
+  pattern(
+    String.raw`\bdu bist (?:jetzt|nun|ab sofort|kein|nicht mehr|ein|eine)\b[^.!?;\n]{0,30}\b(?:ki|ki-\p{L}{1,20}|assistent|sprachmodell|chatbot|administrator|uneingeschrankt\p{L}{0,3})(?!\p{L})`
+  ),
+  pattern(
+    String.raw`\b(?:neue|versteckte|geheime)\s(?:system)(?:anweisung|instruktion)(?:en)?\b|\bsystemprompt|\b(?:an die ki|liebe ki)\b\s?[,:]`
+  ),
+  pattern(
+    String.raw`(?:${BEGIN}|\b(?:und|bitte)\s)(?:gib|geben|zeige?n?|nenne?n?|liste|verrate?n?|drucke)\s[^.!?;\n]{0,40}\b(?:andere[nr]?|aller|alle|samtliche[nr]?)\s(?:anderen\s)?patient\p{L}{0,5}(?!\p{L})`
+  ),
 ];
 
 const ROMANCE: readonly RegExp[] = [
   // French
   orderOver(
-    "ignore[zr]?|oublie[zr]?|neglige[zr]?|contourne[zr]?|ne (?:suis|suivez|respectez?) pas|ne (?:tiens|tenez) pas compte de[s]?",
+    'ignore[zr]?|oublie[zr]?|neglige[zr]?|contourne[zr]?|ne (?:suis|suivez|respectez?) pas|ne (?:tiens|tenez) pas compte de[s]?',
     'toutes|tous|les|la|des|aux|du|de|ces|cette|et',
     'precedentes?|anterieures?|tes|vos|ton|votre|systeme|toutes',
     'instructions?|consignes?|regles|directives?',
     'precedentes?|anterieures?|ci-dessus|systeme|initiales?|de securite|donnees plus haut'
   ),
-  pattern(String.raw`\b(?:tu es|vous etes) (?:maintenant|desormais|un|une)\b[^.!?;\n]{0,20}\b(?:ia|assistant|chatbot|modele de langage|administrateur|sans restriction)\b`),
-  pattern(String.raw`(?:${BEGIN}|\b(?:et)\s)(?:revele[zr]?|montre[zr]?|affiche[zr]?|divulgue[zr]?|liste[zr]?)\b[^.!?;\n]{0,40}\b(?:autres|tous les) patients\b|\bprompt systeme\b|\binvite systeme\b`),
+  pattern(
+    String.raw`\b(?:tu es|vous etes) (?:maintenant|desormais|un|une)\b[^.!?;\n]{0,20}\b(?:ia|assistant|chatbot|modele de langage|administrateur|sans restriction)\b`
+  ),
+  pattern(
+    String.raw`(?:${BEGIN}|\b(?:et)\s)(?:revele[zr]?|montre[zr]?|affiche[zr]?|divulgue[zr]?|liste[zr]?)\b[^.!?;\n]{0,40}\b(?:autres|tous les) patients\b|\bprompt systeme\b|\binvite systeme\b`
+  ),
   // Spanish
   orderOver(
     'ignor(?:a|e|ad|en|ar)|olvid(?:a|e|ad|en)|omit(?:a|e)|descart(?:a|e)|desobedece|ha(?:z|ga) caso omiso de|no sig(?:as|a)',
@@ -126,7 +148,9 @@ const ROMANCE: readonly RegExp[] = [
     'anteriores|previas|previos|de arriba|del sistema|iniciales'
   ),
   pattern(String.raw`\b(?:ahora eres|eres ahora|a partir de ahora eres)\b|\bprompt del sistema\b`),
-  pattern(String.raw`(?:${BEGIN}|\b(?:y)\s)(?:revela|revele|muestra|muestre|imprime|divulga|lista)\b[^.!?;\n]{0,40}\b(?:otros|todos los) pacientes\b`),
+  pattern(
+    String.raw`(?:${BEGIN}|\b(?:y)\s)(?:revela|revele|muestra|muestre|imprime|divulga|lista)\b[^.!?;\n]{0,40}\b(?:otros|todos los) pacientes\b`
+  ),
   // Portuguese
   orderOver(
     'ignor(?:e|a|ar|em)|esque(?:ca|ce|cam)|desconsider(?:e|a|em)|nao siga',
@@ -135,7 +159,9 @@ const ROMANCE: readonly RegExp[] = [
     'instrucoes|regras|orientacoes|diretrizes|ordens',
     'anteriores|previas|acima|do sistema|iniciais'
   ),
-  pattern(String.raw`\b(?:agora voce e|a partir de agora voce e)\b|\bprompt do sistema\b|(?:${BEGIN}|\b(?:e)\s)(?:revele|mostre|liste|imprima|divulgue)\b[^.!?;\n]{0,40}\b(?:outros|todos os) pacientes\b`),
+  pattern(
+    String.raw`\b(?:agora voce e|a partir de agora voce e)\b|\bprompt do sistema\b|(?:${BEGIN}|\b(?:e)\s)(?:revele|mostre|liste|imprima|divulgue)\b[^.!?;\n]{0,40}\b(?:outros|todos os) pacientes\b`
+  ),
   // Italian
   orderOver(
     'ignora(?:re|te)?|dimentica(?:re|te)?|trascura|non seguire',
@@ -144,34 +170,66 @@ const ROMANCE: readonly RegExp[] = [
     'istruzioni|regole|indicazioni|direttive',
     'precedenti|di cui sopra|del sistema|iniziali'
   ),
-  pattern(String.raw`\b(?:ora sei|adesso sei)\s(?:un|una)\b[^.!?;\n]{0,20}\b(?:ia|assistente|chatbot|modello)\b|(?:${BEGIN}|\b(?:e)\s)(?:rivela|mostra|elenca|stampa)\b[^.!?;\n]{0,40}\b(?:altri|tutti i) pazienti\b`),
+  pattern(
+    String.raw`\b(?:ora sei|adesso sei)\s(?:un|una)\b[^.!?;\n]{0,20}\b(?:ia|assistente|chatbot|modello)\b|(?:${BEGIN}|\b(?:e)\s)(?:rivela|mostra|elenca|stampa)\b[^.!?;\n]{0,40}\b(?:altri|tutti i) pazienti\b`
+  ),
 ];
 
 const OTHERS: readonly RegExp[] = [
   // Dutch, the Scandinavian languages
-  pattern(String.raw`\b(?:negeer|vergeet|omzeil)\s(?:(?:de|het)\s)?(?:(?:alle|uw|je|jouw|eerdere|vorige|bovenstaande|voorgaande)\s){1,6}(?:instructies|regels|aanwijzingen|opdrachten|richtlijnen)\b`),
-  pattern(String.raw`\b(?:ignorer|ignorera|bortse fran|glem|glom)\s(?:(?:alla|alle|de|dina|dine|tidigare|tidligere|ovanstaende|forrige)\s){1,6}(?:instru[kc]\p{L}{1,12}|regler|anvisning\p{L}{0,5})`),
+  pattern(
+    String.raw`\b(?:negeer|vergeet|omzeil)\s(?:(?:de|het)\s)?(?:(?:alle|uw|je|jouw|eerdere|vorige|bovenstaande|voorgaande)\s){1,6}(?:instructies|regels|aanwijzingen|opdrachten|richtlijnen)\b`
+  ),
+  pattern(
+    String.raw`\b(?:ignorer|ignorera|bortse fran|glem|glom)\s(?:(?:alla|alle|de|dina|dine|tidigare|tidligere|ovanstaende|forrige)\s){1,6}(?:instru[kc]\p{L}{1,12}|regler|anvisning\p{L}{0,5})`
+  ),
   // Polish, Turkish, Indonesian, Vietnamese
-  pattern(String.raw`\b(?:zignoruj|ignoruj|zapomnij o|pomin)\s[^.!?;\n]{0,30}(?:instrukcj|polece|zasad|regul)\p{L}{0,4}`),
-  pattern(String.raw`(?:onceki|yukaridaki|tum|butun)\s[^.!?;\n]{0,30}(?:talimat|kural|komut)\p{L}{0,8}\s[^.!?;\n]{0,20}(?:yok say|unut|goz ardi et|gormezden gel|dikkate alma)`),
-  pattern(String.raw`\babaikan\s(?:semua\s|segala\s)?(?:instruksi|perintah|aturan|petunjuk)\s(?:sebelumnya|di atas|sistem)`),
-  pattern(String.raw`\bbo qua\s[^.!?;\n]{0,20}(?:huong dan|chi dan|chi thi|lenh|quy tac)\s[^.!?;\n]{0,10}(?:truoc|tren)`),
+  pattern(
+    String.raw`\b(?:zignoruj|ignoruj|zapomnij o|pomin)\s[^.!?;\n]{0,30}(?:instrukcj|polece|zasad|regul)\p{L}{0,4}`
+  ),
+  pattern(
+    String.raw`(?:onceki|yukaridaki|tum|butun)\s[^.!?;\n]{0,30}(?:talimat|kural|komut)\p{L}{0,8}\s[^.!?;\n]{0,20}(?:yok say|unut|goz ardi et|gormezden gel|dikkate alma)`
+  ),
+  pattern(
+    String.raw`\babaikan\s(?:semua\s|segala\s)?(?:instruksi|perintah|aturan|petunjuk)\s(?:sebelumnya|di atas|sistem)`
+  ),
+  pattern(
+    String.raw`\bbo qua\s[^.!?;\n]{0,20}(?:huong dan|chi dan|chi thi|lenh|quy tac)\s[^.!?;\n]{0,10}(?:truoc|tren)`
+  ),
   // Russian, Ukrainian
-  pattern(String.raw`(?<!\p{L})(?:игнорируй(?:те)?|проигнорируй(?:те)?|забудь(?:те)?|не следуй(?:те)?|пренебреги(?:те)?|отмени(?:те)?|ігноруй(?:те)?|проігноруй(?:те)?)\s[^.!?;\n]{0,40}(?:инструкци|указани|правил|команд|промпт|інструкці|вказівк)`),
-  pattern(String.raw`(?<!\p{L})(?:покажи|раскрой|выведи|перечисли)(?:те)?\s[^.!?;\n]{0,40}(?:других|всех)\sпациент|(?<!\p{L})ты теперь\s|системн\p{L}{1,3} промпт`),
+  pattern(
+    String.raw`(?<!\p{L})(?:игнорируй(?:те)?|проигнорируй(?:те)?|забудь(?:те)?|не следуй(?:те)?|пренебреги(?:те)?|отмени(?:те)?|ігноруй(?:те)?|проігноруй(?:те)?)\s[^.!?;\n]{0,40}(?:инструкци|указани|правил|команд|промпт|інструкці|вказівк)`
+  ),
+  pattern(
+    String.raw`(?<!\p{L})(?:покажи|раскрой|выведи|перечисли)(?:те)?\s[^.!?;\n]{0,40}(?:других|всех)\sпациент|(?<!\p{L})ты теперь\s|системн\p{L}{1,3} промпт`
+  ),
   // Greek, Hebrew, Arabic, Persian, Hindi
   pattern(String.raw`(?:αγνόησε|αγνοήστε|ξέχασε|ξεχάστε)\s[^.!?;\n]{0,30}(?:οδηγίες|εντολές|κανόνες)`),
   pattern(String.raw`התעלם\p{L}{0,2}\s[^.!?;\n]{0,10}ה?(?:הוראות|כללים)\s[^.!?;\n]{0,6}(?:הקודמות|הקודמים|לעיל)`),
-  pattern(String.raw`(?:تجاهل|انس|تجاوز)\p{M}?\s(?:[^.!?;\n]{0,12}(?:التعليمات|الأوامر|القواعد|الإرشادات)\s[^.!?;\n]{0,10}(?:السابقة|أعلاه|المذكورة|الخاصة بك)|(?:جميع|كل|كافة)\s(?:التعليمات|الأوامر|القواعد|الإرشادات))`),
-  pattern(String.raw`(?:دستورات|دستورالعمل|قوانین|فرمان)\p{L}{0,6}\s[^.!?;\n]{0,20}(?:قبلی|بالا|پیشین)\s[^.!?;\n]{0,10}(?:نادیده|فراموش)`),
-  pattern(String.raw`(?:पिछले|पिछली|पहले के|पूर्व|सभी|उपरोक्त|ऊपर)[^।.!?\n]{0,20}(?:निर्देश|नियम|आदेश)[^।.!?\n]{0,15}(?:अनदेखा|भूल|नज.{0,1}रअंदाज)`),
+  pattern(
+    String.raw`(?:تجاهل|انس|تجاوز)\p{M}?\s(?:[^.!?;\n]{0,12}(?:التعليمات|الأوامر|القواعد|الإرشادات)\s[^.!?;\n]{0,10}(?:السابقة|أعلاه|المذكورة|الخاصة بك)|(?:جميع|كل|كافة)\s(?:التعليمات|الأوامر|القواعد|الإرشادات))`
+  ),
+  pattern(
+    String.raw`(?:دستورات|دستورالعمل|قوانین|فرمان)\p{L}{0,6}\s[^.!?;\n]{0,20}(?:قبلی|بالا|پیشین)\s[^.!?;\n]{0,10}(?:نادیده|فراموش)`
+  ),
+  pattern(
+    String.raw`(?:पिछले|पिछली|पहले के|पूर्व|सभी|उपरोक्त|ऊपर)[^।.!?\n]{0,20}(?:निर्देश|नियम|आदेश)[^।.!?\n]{0,15}(?:अनदेखा|भूल|नज.{0,1}रअंदाज)`
+  ),
   // Chinese, Japanese, Korean, Thai
-  pattern(String.raw`(?:忽略|忽视|无视|忽視|無視|忘记|忘掉|忘記|不要理会|不要遵守|不要理會)[^。！？\n]{0,8}(?:之前|以前|先前|上面|以上|上述|前面|所有|全部|一切|你的|您的|系统|系統)[^。！？\n]{0,8}(?:指令|指示|提示|规则|規則|命令|说明)`),
-  pattern(String.raw`(?:显示|透露|泄露|列出|输出|告诉我|顯示|洩露)[^。！？\n]{0,12}(?:其他|别的|所有|其它)(?:病人|患者)|系统提示词?|系統提示詞?|你现在是|你現在是`),
-  pattern(String.raw`(?:以前の|これまでの|上記の|すべての|全ての|あなたの|システムの?)[^。！？\n]{0,8}(?:指示|命令|ルール|プロンプト|指令)[をは]?[^。！？\n]{0,4}(?:無視(?:して(?!い)|しろ|せよ|し、|し,)|忘れて(?!い)|忘れろ)`),
-  pattern(String.raw`(?:이전|위의|앞의|지금까지의|당신의|시스템)[^.!?\n]{0,10}(?:지시|명령|규칙|프롬프트|지침)[^.!?\n]{0,8}(?:무시|잊어|잊으)|모든\s?(?:지시|명령|규칙|지침)[^.!?\n]{0,8}무시(?:해|하세요|하십시오|하라)`),
+  pattern(
+    String.raw`(?:忽略|忽视|无视|忽視|無視|忘记|忘掉|忘記|不要理会|不要遵守|不要理會)[^。！？\n]{0,8}(?:之前|以前|先前|上面|以上|上述|前面|所有|全部|一切|你的|您的|系统|系統)[^。！？\n]{0,8}(?:指令|指示|提示|规则|規則|命令|说明)`
+  ),
+  pattern(
+    String.raw`(?:显示|透露|泄露|列出|输出|告诉我|顯示|洩露)[^。！？\n]{0,12}(?:其他|别的|所有|其它)(?:病人|患者)|系统提示词?|系統提示詞?|你现在是|你現在是`
+  ),
+  pattern(
+    String.raw`(?:以前の|これまでの|上記の|すべての|全ての|あなたの|システムの?)[^。！？\n]{0,8}(?:指示|命令|ルール|プロンプト|指令)[をは]?[^。！？\n]{0,4}(?:無視(?:して(?!い)|しろ|せよ|し、|し,)|忘れて(?!い)|忘れろ)`
+  ),
+  pattern(
+    String.raw`(?:이전|위의|앞의|지금까지의|당신의|시스템)[^.!?\n]{0,10}(?:지시|명령|규칙|프롬프트|지침)[^.!?\n]{0,8}(?:무시|잊어|잊으)|모든\s?(?:지시|명령|규칙|지침)[^.!?\n]{0,8}무시(?:해|하세요|하십시오|하라)`
+  ),
   pattern(String.raw`(?:ละเว้น|เพิกเฉย|ไม่ต้องสนใจ|ลืม)[^\n]{0,12}คำสั่ง[^\n]{0,8}(?:ก่อนหน้า|ทั้งหมด|ข้างต้น)`),
 ];
 
-/** Global patterns; `matchAll` leaves them as they are. */
+/** Global patterns, none of which matches nothing: whoever searches with `exec` begins at `lastIndex` 0. */
 export const ADDRESSED_TO_A_MODEL: readonly RegExp[] = [...ENGLISH, ...GERMAN, ...ROMANCE, ...OTHERS];

@@ -121,7 +121,10 @@ class Call {
       return conforming(text, this.#question.schema.schema);
     } catch (error) {
       const failure = modelFailure(error);
-      this.#run.audit.note({ ...this.#record('llm_response', '8'), outcomeDesc: `${failure.code}: ${failure.message}` });
+      this.#run.audit.note({
+        ...this.#record('llm_response', '8'),
+        outcomeDesc: `${failure.code}: ${failure.message}`,
+      });
       throw failure;
     }
   }
@@ -222,7 +225,10 @@ function conforming(text: string, schema: JsonSchema): Attempt {
   if (value !== undefined) {
     return { value, text };
   }
-  return { violation: values.length === 0 ? 'it holds no JSON object' : (violation(values[0], schema) as string), text };
+  return {
+    violation: values.length === 0 ? 'it holds no JSON object' : (violation(values[0], schema) as string),
+    text,
+  };
 }
 
 /** A model that cannot be had is LLM_ERROR, whether its router is down, slow, busy or broken. */

@@ -73,7 +73,8 @@ function meanings({ year, month, m, day, a, b }: Record<string, string | undefin
 }
 
 function dateOf(year: string | undefined, month: string | undefined, day: string | undefined): string | undefined {
-  const sound = (Number(month ?? 1) || 0) <= 12 && Number(month ?? 1) > 0 && Number(day ?? 1) > 0 && Number(day ?? 1) <= 31;
+  const sound =
+    (Number(month ?? 1) || 0) <= 12 && Number(month ?? 1) > 0 && Number(day ?? 1) > 0 && Number(day ?? 1) <= 31;
   if (!sound) {
     return undefined;
   }

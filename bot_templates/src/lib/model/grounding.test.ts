@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { costOf } from '../../../test/support/cost.ts';
 import { ATTACKS, ORDINARY_NOTES } from '../../../test/support/notes.ts';
 import { citedSentences, contentWords, ground, reasonToDrop } from './grounding.ts';
 import { violation } from './json-schema.ts';
@@ -28,8 +29,13 @@ const HBA1C = 'Observation: Hemoglobin A1c (LOINC 4548-4)\nValue: 8.2 %';
 describe('A sentence stays', () => {
   test('with the sources that it cites, when they bear it out', () => {
     const sources = sourcesOf(HBA1C, 'Observation: Hemoglobin A1c\nValue: 7.1 %');
-    const { kept, warnings } = ground([{ text: 'HbA1c was 8.2 % and is 7.1 % now.', citations: ['S1', 'S2'] }], sources);
-    expect(kept).toEqual([{ text: 'HbA1c was 8.2 % and is 7.1 % now.', sources: [sources.find('S1'), sources.find('S2')] }]);
+    const { kept, warnings } = ground(
+      [{ text: 'HbA1c was 8.2 % and is 7.1 % now.', citations: ['S1', 'S2'] }],
+      sources
+    );
+    expect(kept).toEqual([
+      { text: 'HbA1c was 8.2 % and is 7.1 % now.', sources: [sources.find('S1'), sources.find('S2')] },
+    ]);
     expect(warnings).toEqual([]);
   });
 
@@ -85,7 +91,12 @@ describe('A sentence goes', () => {
     ['that cites nothing', 'HbA1c was 8.2 %.', [], ['UNCITED_SENTENCE']],
     ['that cites what is not there', 'HbA1c was 8.2 %.', ['S99'], ['UNKNOWN_CITATION', 'UNCITED_SENTENCE']],
     ['that cites a reference', 'HbA1c was 8.2 %.', ['Observation/0'], ['UNKNOWN_CITATION', 'UNCITED_SENTENCE']],
-    ['that cites something with an id in it', 'HbA1c was 8.2 %.', ['XS1', 'S1S'], ['UNKNOWN_CITATION', 'UNCITED_SENTENCE']],
+    [
+      'that cites something with an id in it',
+      'HbA1c was 8.2 %.',
+      ['XS1', 'S1S'],
+      ['UNKNOWN_CITATION', 'UNCITED_SENTENCE'],
+    ],
     ['that is empty', ' ', ['S1'], ['UNCITED_SENTENCE']],
     ['that is a mark only', '[S1]', ['S1'], ['UNCITED_SENTENCE']],
     ['that is what was taken out', '[removed]', ['S1'], ['UNCITED_SENTENCE']],
@@ -132,7 +143,19 @@ describe('Whatever the sentences', () => {
   });
 
   test('what is kept cites a source that is there, and has no mark in it', () => {
-    const piece = fc.constantFrom('HbA1c', '8.2 %', '9.9', '[S1]', '[S7]', 'S3', '2024-01-10', 'https://x', '.', 'no', 'was');
+    const piece = fc.constantFrom(
+      'HbA1c',
+      '8.2 %',
+      '9.9',
+      '[S1]',
+      '[S7]',
+      'S3',
+      '2024-01-10',
+      'https://x',
+      '.',
+      'no',
+      'was'
+    );
     const sentence = fc.record({
       text: fc.array(piece, { maxLength: 8 }).map((parts) => parts.join(' ')),
       citations: fc.array(fc.constantFrom('S1', 'S2', 'S9', '', 'x'), { maxLength: 3 }),
@@ -152,9 +175,7 @@ describe('Whatever the sentences', () => {
 
   test.each(['[S1', ' ', '[ S1 S1', 'a.', '9,', '<', 'ab1', '１', '-'])('200 kB of "%s" take a moment', (unit) => {
     const text = unit.repeat(200_000 / unit.length);
-    const started = performance.now();
-    ground([{ text, citations: ['S1'] }], sourcesOf(HBA1C));
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(costOf(() => ground([{ text, citations: ['S1'] }], sourcesOf(HBA1C)))).toBeLessThan(3_000);
   });
 });
 
@@ -167,7 +188,11 @@ describe('The schema of cited sentences', () => {
     ['too many', [1, 2, 3].map(() => ({ text: 'Yes.', citations: ['S1'] })), 'answer: has too few or too many items'],
     ['one without citations', [{ text: 'Yes.' }], 'answer[0].citations: is missing'],
     ['one too long', [{ text: 'x'.repeat(1_001), citations: [] }], 'answer[0].text: is too long'],
-    ['one with a field of its own', [{ text: 'Yes.', citations: [], patient: '1' }], 'answer[0]: has a field that is not asked for'],
+    [
+      'one with a field of its own',
+      [{ text: 'Yes.', citations: [], patient: '1' }],
+      'answer[0]: has a field that is not asked for',
+    ],
   ])('%s', (_name, value, expected) => {
     expect(violation(value, schema)).toBe(expected);
   });

@@ -144,7 +144,11 @@ const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script
  * A number is no word.
  */
 export function contentWords(text: string): Set<string> {
-  const words = text.normalize('NFKC').toLowerCase().match(/[\p{L}\p{M}\p{Nd}]{2,}/gu) ?? [];
+  const words =
+    text
+      .normalize('NFKC')
+      .toLowerCase()
+      .match(/[\p{L}\p{M}\p{Nd}]{2,}/gu) ?? [];
   return new Set(
     words
       .filter((word) => /\p{L}/u.test(word) && !FRAME.has(word))

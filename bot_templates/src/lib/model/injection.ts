@@ -122,7 +122,9 @@ function countOf({ text }: PlainText): number {
 function placesIn({ text, at }: PlainText): Place[] {
   const places: Place[] = [];
   for (const pattern of ADDRESSED_TO_A_MODEL) {
-    for (const match of text.matchAll(pattern)) {
+    // `matchAll` would make every pattern anew for every text, and most texts match none.
+    pattern.lastIndex = 0;
+    for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
       // A pattern may begin with the end of the sentence before.
       const lead = /^[^\p{L}\p{N}]*/u.exec(match[0])?.[0].length ?? 0;
       const first = at[match.index + (lead < match[0].length ? lead : 0)] as number;

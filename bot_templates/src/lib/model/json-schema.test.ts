@@ -58,7 +58,13 @@ describe('A value breaks the schema', () => {
 
   test('and what is told of it is in no word of the value', () => {
     const secret = 'Eleanor Rigby, HbA1c 8.2';
-    for (const value of [secret, [secret], { [secret]: 1 }, { answerable: secret }, { answerable: true, kind: secret }]) {
+    for (const value of [
+      secret,
+      [secret],
+      { [secret]: 1 },
+      { answerable: secret },
+      { answerable: true, kind: secret },
+    ]) {
       expect(violation(value, SCHEMA)).not.toMatch(/Eleanor|8\.2/);
     }
   });

@@ -2,7 +2,13 @@ import { isObject } from '../input.ts';
 
 /** The part of JSON Schema in which the bots say what a model must answer. */
 export type JsonSchema =
-  | { type: 'object'; properties: Record<string, JsonSchema>; required: readonly string[]; additionalProperties: false; description?: string }
+  | {
+      type: 'object';
+      properties: Record<string, JsonSchema>;
+      required: readonly string[];
+      additionalProperties: false;
+      description?: string;
+    }
   | { type: 'array'; items: JsonSchema; minItems?: number; maxItems?: number; description?: string }
   | { type: 'string'; enum?: readonly string[]; pattern?: string; maxLength?: number; description?: string }
   | { type: 'number' | 'integer'; minimum?: number; maximum?: number; description?: string }
@@ -45,7 +51,11 @@ function objectViolation(value: unknown, schema: Of<'object'>, path: string): st
   return firstOf(
     Object.entries(schema.properties)
       .filter(([name]) => Object.hasOwn(value, name))
-      .map(([name, property]) => () => violation(value[name], property, `${path}.${name}`))
+      .map(
+        ([name, property]) =>
+          () =>
+            violation(value[name], property, `${path}.${name}`)
+      )
   );
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { costOf } from '../../../test/support/cost.ts';
 import { canonical, sharesNumber, unsupportedNumbers } from './numbers.ts';
 
 describe('A text says no more than another', () => {
@@ -89,7 +90,21 @@ describe('A text says no more than another', () => {
 
   test('whatever the text, it bears itself out', () => {
     const piece = fc.constantFrom(
-      ...['8.2', '1,200', '-5', '<5', '2024-01-10', '10 Jan 2024', '08:00', 'E11.9', '4548-4', 'stage III', 'three', '٨', 'q8h'],
+      ...[
+        '8.2',
+        '1,200',
+        '-5',
+        '<5',
+        '2024-01-10',
+        '10 Jan 2024',
+        '08:00',
+        'E11.9',
+        '4548-4',
+        'stage III',
+        'three',
+        '٨',
+        'q8h',
+      ],
       ...['mg', '%', '.', ',', '-', '/', ' ', '(', 'to', 'on', 'LOINC', '10^9', 'm²', '\n']
     );
     fc.assert(
@@ -195,12 +210,23 @@ test.each([
   expect(canonical(number)).toBe(expected);
 });
 
-test.each(['9', '9,', '9.', '1-', 'a1', '2024-', '10 jan ', '１', 'loinc ', '1:', '<', 'stage ', 'vitamin ', '-1', '1/'])(
-  '200 kB of "%s" take a moment',
-  (unit) => {
-    const text = unit.repeat(200_000 / unit.length);
-    const started = performance.now();
-    unsupportedNumbers(text, text);
-    expect(performance.now() - started).toBeLessThan(2_000);
-  }
-);
+test.each([
+  '9',
+  '9,',
+  '9.',
+  '1-',
+  'a1',
+  '2024-',
+  '10 jan ',
+  '１',
+  'loinc ',
+  '1:',
+  '<',
+  'stage ',
+  'vitamin ',
+  '-1',
+  '1/',
+])('200 kB of "%s" take a moment', (unit) => {
+  const text = unit.repeat(200_000 / unit.length);
+  expect(costOf(() => unsupportedNumbers(text, text))).toBeLessThan(3_000);
+});

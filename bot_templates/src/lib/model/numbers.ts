@@ -26,7 +26,9 @@ export function numbersNotIn(said: string): (text: string) => string[] {
 export function sharesNumber(text: string, said: string): boolean {
   const isNumber = (meaning: string): boolean => /^[<>]?-?[\d.]/.test(meaning);
   const known = new Set(figuresOf(said, true).flat().filter(isNumber));
-  return figuresOf(text, false).flat().some((meaning) => known.has(meaning));
+  return figuresOf(text, false)
+    .flat()
+    .some((meaning) => known.has(meaning));
 }
 
 /** A number in its one spelling: `08,20` is 8.2, and `1,200` is 1200. */
@@ -43,7 +45,8 @@ const NAMED_CODE =
 const SYSTEM = /\bicd-(?:9|10|11)(?:-cm|-pcs)?\b/g;
 /** A code as LOINC writes them, its last figure a check digit. */
 const LOINC = /(?<![\w.-])\d{3,7}-\d(?![\w-]|\.\d)/g;
-const TIME = /(?<![\d:.,])(\d{1,2}):([0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?(?![\d:])\s?([ap]\.?m\b)?(?:z\b|[+-]\d{2}:\d{2})?|(?<![\d:.,])(\d{1,2})\s?([ap])\.?m\b/g;
+const TIME =
+  /(?<![\d:.,])(\d{1,2}):([0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?(?![\d:])\s?([ap]\.?m\b)?(?:z\b|[+-]\d{2}:\d{2})?|(?<![\d:.,])(\d{1,2})\s?([ap])\.?m\b/g;
 /** `E11.9`, `J45`, `T2N1M0`, `G3a`: letters that begin a code are part of it. */
 const CODE = /(?<![\p{L}\p{N}])[a-z]{1,6}\d{1,7}[a-z0-9]{0,12}(?:\.[a-z0-9]{1,6})?(?![\p{L}\p{N}])/gu;
 /** Names of what is measured; their figures say nothing of a patient. */
@@ -60,9 +63,15 @@ const POWER = /(?<![\d.,])10(?:\^|\*|e)(-?\d{1,2})(?!\d)/g;
 const AREA = /(?<![\p{L}\p{N}])(mm|cm|dm|m|um|µm)\^?[23](?![\p{L}\p{N}])/gu;
 const ROMAN = /\b(?:stage|grade|class|type|phase|nyha|asa|ckd)[ :-]{1,3}(?:class |stage )?([ivx]{1,5})[ab]?\b/g;
 
-const UNITS = 'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen'.split(' ');
+const UNITS =
+  'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen'.split(
+    ' '
+  );
 const TENS = 'twenty thirty forty fifty sixty seventy eighty ninety'.split(' ');
-const WORD = new RegExp(`(?<![\\p{L}])(?:(${TENS.join('|')})(?:[ -](${UNITS.slice(1, 10).join('|')}))?|(${UNITS.join('|')}))(?![\\p{L}])`, 'gu');
+const WORD = new RegExp(
+  `(?<![\\p{L}])(?:(${TENS.join('|')})(?:[ -](${UNITS.slice(1, 10).join('|')}))?|(${UNITS.join('|')}))(?![\\p{L}])`,
+  'gu'
+);
 
 /** @param all - What a source says: `one` and `two` count, which in a model's sentence mostly are no numbers. */
 function figuresOf(text: string, all: boolean): Figures {
@@ -79,21 +88,45 @@ function figuresOf(text: string, all: boolean): Figures {
       return ' ';
     };
   const coded = latin(text)
-    .replace(UUID, take(([id]) => [`id:${id}`]))
+    .replace(
+      UUID,
+      take(([id]) => [`id:${id}`])
+    )
     .replace(/(?<=\d{4}-\d{2}-\d{2})t(?=\d{2}:)/g, ' ')
-    .replace(NAMED_CODE, take(([, code]) => [`code:${code}`]))
+    .replace(
+      NAMED_CODE,
+      take(([, code]) => [`code:${code}`])
+    )
     .replace(SYSTEM, ' ')
-    .replace(LOINC, take(([code]) => [`code:${code}`]));
+    .replace(
+      LOINC,
+      take(([code]) => [`code:${code}`])
+    );
   const { dates, rest } = takeDates(coded, all);
   figures.push(...dates.map((meant) => (all ? meant.flatMap(partsOfDate) : meant).map((date) => `date:${date}`)));
   rest
-    .replace(TIME, take(([, hour, minute, half, bare, bareHalf]) => [timeOf(hour ?? bare, minute, half ?? bareHalf)]))
+    .replace(
+      TIME,
+      take(([, hour, minute, half, bare, bareHalf]) => [timeOf(hour ?? bare, minute, half ?? bareHalf)])
+    )
     .replace(AREA, '$1')
-    .replace(POWER, take(([, power]) => [`power:${power}`]))
-    .replace(ROMAN, take(([, roman]) => arabic(roman)))
+    .replace(
+      POWER,
+      take(([, power]) => [`power:${power}`])
+    )
+    .replace(
+      ROMAN,
+      take(([, roman]) => arabic(roman))
+    )
     .replace(NAMES, ' ')
-    .replace(CODE, take(([code]) => meaningOfCode(code as string)))
-    .replace(WORD, take(([, ten, unit, small]) => meaningOfWord(ten, unit, small, all)))
+    .replace(
+      CODE,
+      take(([code]) => meaningOfCode(code as string))
+    )
+    .replace(
+      WORD,
+      take(([, ten, unit, small]) => meaningOfWord(ten, unit, small, all))
+    )
     .replace(NUMBER, (...match) => {
       const [index, line, groups] = match.slice(-3) as [number, string, Record<string, string | undefined>];
       // A dash that begins a line may be a bullet.

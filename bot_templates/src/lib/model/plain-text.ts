@@ -14,7 +14,8 @@ export const UNSEEN =
   /[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\u{e0000}-\u{e0fff}]/gu;
 
 /** Latin letters in other clothes: accents, full width, mathematical and circled letters. */
-const DRESSED = /[\u00aa-\u024f\u1e00-\u1eff\u2070-\u209f\u2100-\u214f\u2460-\u24ff\ufb00-\ufb06\uff01-\uff5e]|[\u{1d400}-\u{1d7ff}\u{1f100}-\u{1f189}]/u;
+const DRESSED =
+  /[\u00aa-\u024f\u1e00-\u1eff\u2070-\u209f\u2100-\u214f\u2460-\u24ff\ufb00-\ufb06\uff01-\uff5e]|[\u{1d400}-\u{1d7ff}\u{1f100}-\u{1f189}]/u;
 
 /** Letters that no normalization takes apart. */
 const UNDRESSED: Record<string, string> = { ø: 'o', ł: 'l', đ: 'd', ð: 'd', ı: 'i', æ: 'ae', œ: 'oe', þ: 'th' };
@@ -39,7 +40,7 @@ export function plainText(original: string): PlainText {
   const parts: string[] = [];
   const at: number[] = [];
   let space = '';
-  for (let index = 0; index < original.length; ) {
+  for (let index = 0; index < original.length;) {
     const character = String.fromCodePoint(original.codePointAt(index) as number);
     if (isSpace(character)) {
       space += character;
@@ -83,7 +84,10 @@ function undressed(character: string): string {
   if (!DRESSED.test(character)) {
     return lower;
   }
-  const bare = lower.normalize('NFKD').replace(/[\u0300-\u036f]/g, '').toLowerCase();
+  const bare = lower
+    .normalize('NFKD')
+    .replace(/[\u0300-\u036f]/g, '')
+    .toLowerCase();
   return UNDRESSED[bare] ?? bare;
 }
 
@@ -99,7 +103,17 @@ function withoutLookalikes(text: string): string {
 
 /** The same with figures read as the letters that they stand for in `1gn0re`; undefined where no word has any. */
 export function withoutFigures(plain: PlainText): PlainText | undefined {
-  const FIGURES: Record<string, string> = { 0: 'o', 1: 'i', 3: 'e', 4: 'a', 5: 's', 7: 't', '@': 'a', $: 's', '!': 'i' };
+  const FIGURES: Record<string, string> = {
+    0: 'o',
+    1: 'i',
+    3: 'e',
+    4: 'a',
+    5: 's',
+    7: 't',
+    '@': 'a',
+    $: 's',
+    '!': 'i',
+  };
   const text = plain.text.replace(/(?<=[a-z])[013457@$]|[013457@$!](?=[a-z])/g, (figure) => FIGURES[figure] ?? figure);
   return text === plain.text ? undefined : { ...plain, text };
 }

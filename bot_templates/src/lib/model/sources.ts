@@ -104,7 +104,9 @@ export class Sources {
   }
 
   #asked(question: string): string {
-    return this.#withoutKey(disarm(cleanText(question)).text).slice(0, SOURCE_LIMITS.question).toWellFormed();
+    return this.#withoutKey(disarm(cleanText(question)).text)
+      .slice(0, SOURCE_LIMITS.question)
+      .toWellFormed();
   }
 
   /** Nobody can know the key before it is made; should a text have it all the same, it still closes nothing. */

@@ -29,9 +29,15 @@ const PARTS: readonly [RegExp, readonly ChartPart[]][] = [
     /\bdiagnos|\bconditions?\b|\bproblems?\b|\bdiseases?\b|\bdisorders?\b|\bcomorbid|\bmedical history\b|\bsuffer|\berkrank|\bvorerkrank|\bmaladies?\b|\benfermedad|\bantecedent/i,
     ['conditions'],
   ],
-  [/\blabs?\b|\blaborator|\bblood (?:tests?|work|results?)\b|\btest results?\b|\bresults?\b|\blaborwert|\banalyses?\b|\banalitic/i, ['labs']],
+  [
+    /\blabs?\b|\blaborator|\bblood (?:tests?|work|results?)\b|\btest results?\b|\bresults?\b|\blaborwert|\banalyses?\b|\banalitic/i,
+    ['labs'],
+  ],
   [/\bvitals?\b|\bvital signs?\b|\bvitalzeichen|\bsignes vitaux|\bsignos vitales/i, ['vitals']],
-  [/\bsurger|\bsurgical|\boperation|\bprocedure|\boperat(?:ed|ion)\b|\bintervention|\boperiert|\bcirugia|\boperado/i, ['procedures']],
+  [
+    /\bsurger|\bsurgical|\boperation|\bprocedure|\boperat(?:ed|ion)\b|\bintervention|\boperiert|\bcirugia|\boperado/i,
+    ['procedures'],
+  ],
   [/\bvaccin|\bimmuni[sz]|\bshots?\b|\bimpf|\bvacuna/i, ['immunizations']],
 ];
 

@@ -47,7 +47,9 @@ export async function gatherContext(run: BotRun, question: RagQuestion): Promise
   const visible = hits.filter(({ textHidden }) => !textHidden);
   const series = seriesPassages(record);
   const told = new Set(record.series.flatMap(({ points }) => points.map(({ reference }) => reference)));
-  const charted = factPassages(record, question.question, asked, visible).filter((fact) => !repeats(fact, told, record));
+  const charted = factPassages(record, question.question, asked, visible).filter(
+    (fact) => !repeats(fact, told, record)
+  );
   // What is too long to be shown whole can still be shown by the passage that was found.
   const facts = charted.filter(({ text }) => text.length <= SOURCE_LIMITS.text);
   const known = new Set([...told, ...facts.map(({ reference }) => reference)]);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { costOf } from '../../../test/support/cost.ts';
 import type { Source } from '../model/sources.ts';
 import { reasonToDropFromAnswer } from './guards.ts';
 import type { Passage } from './passages.ts';
@@ -13,7 +14,12 @@ const source = (id: string, title: string, text: string, reference = 'Observatio
 });
 const HBA1C = source('S1', 'HbA1c: Hemoglobin A1c', 'Value: 8.2 %');
 const POTASSIUM = source('S2', 'Potassium', 'Value: 4.1 mmol/L');
-const NOTE = source('S3', 'Progress note', 'Denies chest pain. Metformin was increased to 1000 mg. Condition stable.', 'DocumentReference/1');
+const NOTE = source(
+  'S3',
+  'Progress note',
+  'Denies chest pain. Metformin was increased to 1000 mg. Condition stable.',
+  'DocumentReference/1'
+);
 
 function judged(text: string, sources: Source[], directions: Record<string, Direction | undefined> = {}) {
   const passages = new Map(
@@ -78,11 +84,17 @@ describe('A course', () => {
 
 test('twelve sentences that cite twenty long sources each are judged in a moment', () => {
   const long = Array.from({ length: 20 }, (_, index) =>
-    source(`S${index}`, 'Note', `HbA1c 8.2 %, potassium 4.1, creatinine ${index}. `.repeat(120), `DocumentReference/${index}`)
+    source(
+      `S${index}`,
+      'Note',
+      `HbA1c 8.2 %, potassium 4.1, creatinine ${index}. `.repeat(120),
+      `DocumentReference/${index}`
+    )
   );
-  const started = performance.now();
-  for (let sentence = 0; sentence < 12; sentence++) {
-    judged(`HbA1c was 8.2 %, potassium 4.1, creatinine ${sentence}. `.repeat(20), long);
-  }
-  expect(performance.now() - started).toBeLessThan(3_000);
+  const judging = (): void => {
+    for (let sentence = 0; sentence < 12; sentence++) {
+      judged(`HbA1c was 8.2 %, potassium 4.1, creatinine ${sentence}. `.repeat(20), long);
+    }
+  };
+  expect(costOf(judging)).toBeLessThan(5_000);
 });

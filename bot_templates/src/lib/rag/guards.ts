@@ -54,9 +54,7 @@ function measureMismatch(text: string, sources: readonly Source[]): DroppedFromA
   if (only === undefined || others.length > 0) {
     return undefined;
   }
-  const counting = sources.filter(
-    (source) => !source.reference.startsWith('Observation/') || isAbout(source, only)
-  );
+  const counting = sources.filter((source) => !source.reference.startsWith('Observation/') || isAbout(source, only));
   return unsupportedNumbers(text, textOf(counting)).length > 0 ? 'UNSUPPORTED_NUMBER' : undefined;
 }
 
@@ -82,8 +80,14 @@ const COURSES: readonly { words: RegExp; directions: readonly (Direction | undef
       /\b(?:fall(?:s|en|ing)?|fell|decreas\w{0,4}|declin\w{0,4}|drop(?:s|ped|ping)?|went down|going down|goes down|downwards?|reduc\w{0,4}|gesunken|gefallen|sinkt|baiss\w{0,3}|diminu\w{0,4}|disminu\w{0,4}|baj\w{0,4})\b/i,
     directions: ['falling', 'varying'],
   },
-  { words: /\b(?:stable|unchanged|constant|steady|steadily|unverandert|unverändert|estable)\b/i, directions: ['unchanged'] },
-  { words: /\b(?:improv\w{0,6}|worsen\w{0,3}|deteriorat\w{0,3}|verbesser\w{0,3}|verschlechter\w{0,3})\b/i, directions: [] },
+  {
+    words: /\b(?:stable|unchanged|constant|steady|steadily|unverandert|unverändert|estable)\b/i,
+    directions: ['unchanged'],
+  },
+  {
+    words: /\b(?:improv\w{0,6}|worsen\w{0,3}|deteriorat\w{0,3}|verbesser\w{0,3}|verschlechter\w{0,3})\b/i,
+    directions: [],
+  },
 ];
 
 /** Whether a sentence tells a course that neither a cited series takes nor another source tells. */

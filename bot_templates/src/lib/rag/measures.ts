@@ -9,10 +9,22 @@ export interface Measure {
 /** What is asked for most, in English, German, French and Spanish. A code that is not here is found by its own name. */
 export const MEASURES: readonly Measure[] = (
   [
-    ['HbA1c', '4548-4 17856-6 59261-8 4549-2 41995-2', 'hba1c, hb a1c, hgba1c, a1c, hemoglobin a1c, haemoglobin a1c, hamoglobin a1c, glycated hemoglobin, glycated haemoglobin, glycosylated hemoglobin, langzeitzucker, langzeit-blutzucker, hemoglobine glyquee, hemoglobina glicosilada, hemoglobina glucosilada'],
-    ['Glucose', '2345-7 2339-0 1558-6 41653-7 14749-6 15074-8 14771-0', 'glucose, blood sugar, blood glucose, fasting glucose, blutzucker, glukose, glycemie, glucemia, glicemia'],
+    [
+      'HbA1c',
+      '4548-4 17856-6 59261-8 4549-2 41995-2',
+      'hba1c, hb a1c, hgba1c, a1c, hemoglobin a1c, haemoglobin a1c, hamoglobin a1c, glycated hemoglobin, glycated haemoglobin, glycosylated hemoglobin, langzeitzucker, langzeit-blutzucker, hemoglobine glyquee, hemoglobina glicosilada, hemoglobina glucosilada',
+    ],
+    [
+      'Glucose',
+      '2345-7 2339-0 1558-6 41653-7 14749-6 15074-8 14771-0',
+      'glucose, blood sugar, blood glucose, fasting glucose, blutzucker, glukose, glycemie, glucemia, glicemia',
+    ],
     ['Creatinine', '2160-0 38483-4 14682-9', 'creatinine, kreatinin, creatinina'],
-    ['eGFR', '33914-3 62238-1 98979-8 48642-3 48643-1 69405-9 77147-7', 'egfr, gfr, glomerular filtration rate, filtration rate, dfg, tasa de filtracion glomerular'],
+    [
+      'eGFR',
+      '33914-3 62238-1 98979-8 48642-3 48643-1 69405-9 77147-7',
+      'egfr, gfr, glomerular filtration rate, filtration rate, dfg, tasa de filtracion glomerular',
+    ],
     ['Urea', '3094-0 6299-2 22664-7 14937-7', 'bun, urea, urea nitrogen, blood urea nitrogen, harnstoff, uree'],
     ['Potassium', '2823-3 6298-4', 'potassium, kalium, potasio'],
     ['Sodium', '2951-2 2947-0', 'sodium, natrium, sodio'],
@@ -23,11 +35,23 @@ export const MEASURES: readonly Measure[] = (
     ['Phosphate', '2777-1 14879-1', 'phosphate, phosphorus, phosphat, fosfato'],
     ['Hemoglobin', '718-7 20509-6 59260-0', 'hemoglobin, haemoglobin, hamoglobin, hemoglobine, hemoglobina, Hb, hgb'],
     ['Hematocrit', '4544-3 20570-8', 'hematocrit, haematocrit, hamatokrit, hematocrite, hematocrito'],
-    ['Leukocytes', '6690-2 26464-8 804-5', 'wbc, white cells, white blood cells, white cell count, white count, leukocytes, leucocytes, leukozyten, leucocitos'],
-    ['Platelets', '777-3 26515-7 778-1', 'platelets, platelet count, thrombocytes, thrombozyten, plaquettes, plaquetas'],
+    [
+      'Leukocytes',
+      '6690-2 26464-8 804-5',
+      'wbc, white cells, white blood cells, white cell count, white count, leukocytes, leucocytes, leukozyten, leucocitos',
+    ],
+    [
+      'Platelets',
+      '777-3 26515-7 778-1',
+      'platelets, platelet count, thrombocytes, thrombozyten, plaquettes, plaquetas',
+    ],
     ['Erythrocytes', '789-8 26453-1', 'rbc, red cells, red blood cells, erythrocytes, erythrozyten'],
     ['MCV', '787-2 30428-7', 'mcv, mean corpuscular volume'],
-    ['CRP', '1988-5 30522-7', 'crp, hs-crp, c-reactive protein, c reactive protein, c-reaktives protein, proteine c reactive, proteina c reactiva'],
+    [
+      'CRP',
+      '1988-5 30522-7',
+      'crp, hs-crp, c-reactive protein, c reactive protein, c-reaktives protein, proteine c reactive, proteina c reactiva',
+    ],
     ['ESR', '4537-7 30341-2', 'ESR, sed rate, sedimentation rate, blutsenkung'],
     ['Procalcitonin', '33959-8 75241-0', 'procalcitonin, prokalzitonin, procalcitonine, procalcitonina'],
     ['Cholesterol', '2093-3 14647-2', 'cholesterol, total cholesterol, cholesterin, colesterol'],
@@ -56,30 +80,94 @@ export const MEASURES: readonly Measure[] = (
     ['Folate', '2284-8', 'folate, folic acid level, folsaure'],
     ['Urate', '3084-1', 'uric acid, urate, harnsaure, acido urico, acide urique'],
     ['Lactate', '2524-7 32693-4', 'lactate, laktat, lactato'],
-    ['Albumin/creatinine in urine', '9318-7 14959-1 32294-1', 'acr, uacr, albumin creatinine ratio, albumin to creatinine ratio, microalbumin, albuminuria'],
+    [
+      'Albumin/creatinine in urine',
+      '9318-7 14959-1 32294-1',
+      'acr, uacr, albumin creatinine ratio, albumin to creatinine ratio, microalbumin, albuminuria',
+    ],
     ['Lithium', '14334-7 3719-2', 'lithium level, lithium levels, lithiumspiegel'],
     ['Digoxin', '10535-3', 'digoxin level, digoxin levels, digoxinspiegel'],
-    ['Blood pressure', '85354-9 55284-4 8480-6 8462-4', 'blood pressure, BP, systolic, diastolic, blutdruck, tension arterielle, pression arterielle, presion arterial, tension arterial'],
-    ['Heart rate', '8867-4', 'heart rate, pulse, pulse rate, HR, puls, herzfrequenz, frequence cardiaque, frecuencia cardiaca'],
-    ['Respiratory rate', '9279-1', 'respiratory rate, breathing rate, RR, atemfrequenz, frequence respiratoire, frecuencia respiratoria'],
-    ['Body temperature', '8310-5 8331-1', 'temperature, body temperature, temp, temperatur, korpertemperatur, temperatura'],
+    [
+      'Blood pressure',
+      '85354-9 55284-4 8480-6 8462-4',
+      'blood pressure, BP, systolic, diastolic, blutdruck, tension arterielle, pression arterielle, presion arterial, tension arterial',
+    ],
+    [
+      'Heart rate',
+      '8867-4',
+      'heart rate, pulse, pulse rate, HR, puls, herzfrequenz, frequence cardiaque, frecuencia cardiaca',
+    ],
+    [
+      'Respiratory rate',
+      '9279-1',
+      'respiratory rate, breathing rate, RR, atemfrequenz, frequence respiratoire, frecuencia respiratoria',
+    ],
+    [
+      'Body temperature',
+      '8310-5 8331-1',
+      'temperature, body temperature, temp, temperatur, korpertemperatur, temperatura',
+    ],
     ['Body weight', '29463-7 3141-9', 'weight, body weight, weigh, gewicht, korpergewicht, poids, peso'],
     ['Body height', '8302-2', 'height, body height, korpergrosse, taille, estatura, talla'],
     ['BMI', '39156-5', 'bmi, body mass index, imc'],
-    ['Oxygen saturation', '2708-6 59408-5', 'oxygen saturation, o2 sat, o2 saturation, spo2, sauerstoffsattigung, saturation en oxygene, saturacion de oxigeno'],
+    [
+      'Oxygen saturation',
+      '2708-6 59408-5',
+      'oxygen saturation, o2 sat, o2 saturation, spo2, sauerstoffsattigung, saturation en oxygene, saturacion de oxigeno',
+    ],
     ['Pain score', '72514-3 38208-5', 'pain score, pain scale, pain severity, pain intensity'],
   ] as const
 ).map(([name, codes, terms]) => ({ name, codes: codes.split(' '), terms: terms.split(', ') }));
 
 /** Groups that a question may mean, by the names of what they hold. */
 export const GROUPS: readonly { terms: readonly string[]; measures: readonly string[] }[] = [
-  { terms: ['kidney function', 'renal function', 'kidney values', 'nierenwerte', 'nierenfunktion', 'fonction renale', 'funcion renal'], measures: ['Creatinine', 'eGFR', 'Urea', 'Potassium'] },
-  { terms: ['liver function', 'liver values', 'liver enzymes', 'hepatic function', 'leberwerte', 'fonction hepatique', 'funcion hepatica'], measures: ['ALT', 'AST', 'GGT', 'Alkaline phosphatase', 'Bilirubin'] },
-  { terms: ['lipids', 'lipid profile', 'lipid panel', 'blutfette', 'lipides', 'perfil lipidico'], measures: ['Cholesterol', 'LDL cholesterol', 'HDL cholesterol', 'Triglycerides'] },
-  { terms: ['electrolytes', 'elektrolyte', 'electrolitos', 'ionogramme'], measures: ['Sodium', 'Potassium', 'Chloride', 'Bicarbonate'] },
-  { terms: ['blood count', 'cbc', 'blutbild', 'hemogramme', 'hemograma'], measures: ['Hemoglobin', 'Hematocrit', 'Leukocytes', 'Platelets', 'MCV'] },
-  { terms: ['thyroid function', 'thyroid values', 'schilddrusenwerte', 'fonction thyroidienne', 'funcion tiroidea'], measures: ['TSH', 'Free T4'] },
+  {
+    terms: [
+      'kidney function',
+      'renal function',
+      'kidney values',
+      'nierenwerte',
+      'nierenfunktion',
+      'fonction renale',
+      'funcion renal',
+    ],
+    measures: ['Creatinine', 'eGFR', 'Urea', 'Potassium'],
+  },
+  {
+    terms: [
+      'liver function',
+      'liver values',
+      'liver enzymes',
+      'hepatic function',
+      'leberwerte',
+      'fonction hepatique',
+      'funcion hepatica',
+    ],
+    measures: ['ALT', 'AST', 'GGT', 'Alkaline phosphatase', 'Bilirubin'],
+  },
+  {
+    terms: ['lipids', 'lipid profile', 'lipid panel', 'blutfette', 'lipides', 'perfil lipidico'],
+    measures: ['Cholesterol', 'LDL cholesterol', 'HDL cholesterol', 'Triglycerides'],
+  },
+  {
+    terms: ['electrolytes', 'elektrolyte', 'electrolitos', 'ionogramme'],
+    measures: ['Sodium', 'Potassium', 'Chloride', 'Bicarbonate'],
+  },
+  {
+    terms: ['blood count', 'cbc', 'blutbild', 'hemogramme', 'hemograma'],
+    measures: ['Hemoglobin', 'Hematocrit', 'Leukocytes', 'Platelets', 'MCV'],
+  },
+  {
+    terms: ['thyroid function', 'thyroid values', 'schilddrusenwerte', 'fonction thyroidienne', 'funcion tiroidea'],
+    measures: ['TSH', 'Free T4'],
+  },
   { terms: ['cardiac markers', 'cardiac enzymes', 'herzenzyme'], measures: ['Troponin', 'BNP', 'NT-proBNP'] },
-  { terms: ['inflammation', 'inflammatory markers', 'entzundungswerte'], measures: ['CRP', 'ESR', 'Procalcitonin', 'Leukocytes'] },
-  { terms: ['diabetes control', 'glycemic control', 'glycaemic control', 'diabetes controlled'], measures: ['HbA1c', 'Glucose'] },
+  {
+    terms: ['inflammation', 'inflammatory markers', 'entzundungswerte'],
+    measures: ['CRP', 'ESR', 'Procalcitonin', 'Leukocytes'],
+  },
+  {
+    terms: ['diabetes control', 'glycemic control', 'glycaemic control', 'diabetes controlled'],
+    measures: ['HbA1c', 'Glucose'],
+  },
 ];

@@ -5,7 +5,10 @@ import { isMeasured, isNamedIn, measureTitle, namedMeasures, subjectOf } from '.
 const LOINC = 'http://loinc.org';
 const names = (question: string): string[] => namedMeasures(question).map(({ name }) => name);
 const subject = (text: string | undefined, ...codings: [string, string, string?][]) =>
-  subjectOf({ ...(text ? { text } : {}), coding: codings.map(([system, code, display]) => ({ system, code, ...(display ? { display } : {}) })) });
+  subjectOf({
+    ...(text ? { text } : {}),
+    coding: codings.map(([system, code, display]) => ({ system, code, ...(display ? { display } : {}) })),
+  });
 
 describe('A question names', () => {
   test.each([
@@ -50,8 +53,15 @@ describe('A question names', () => {
 
 describe('What is measured', () => {
   test('is told by LOINC code first, then by another code, then by words', () => {
-    expect(subject('HbA1c', ['urn:local', 'a1c'], [LOINC, '4548-4'])).toMatchObject({ key: `${LOINC}|4548-4`, loinc: '4548-4' });
-    expect(subject('HbA1c', ['urn:local', 'a1c'])).toMatchObject({ key: 'urn:local|a1c', token: 'urn:local|a1c', loinc: undefined });
+    expect(subject('HbA1c', ['urn:local', 'a1c'], [LOINC, '4548-4'])).toMatchObject({
+      key: `${LOINC}|4548-4`,
+      loinc: '4548-4',
+    });
+    expect(subject('HbA1c', ['urn:local', 'a1c'])).toMatchObject({
+      key: 'urn:local|a1c',
+      token: 'urn:local|a1c',
+      loinc: undefined,
+    });
     expect(subject('HbA1c')).toMatchObject({ key: 'text|hba1c', token: undefined });
     expect(subjectOf(undefined)).toBeUndefined();
     expect(subjectOf({ coding: [] })).toBeUndefined();
@@ -111,8 +121,14 @@ describe('The list of measures', () => {
 /** The last figure of a LOINC code is worked out from the others (mod 10, as LOINC's guide has it). */
 function checkDigit(code: string): string {
   const digits = (code.split('-')[0] as string).split('').reverse();
-  const odd = digits.filter((_, index) => index % 2 === 0).reverse().join('');
-  const even = digits.filter((_, index) => index % 2 === 1).reverse().join('');
+  const odd = digits
+    .filter((_, index) => index % 2 === 0)
+    .reverse()
+    .join('');
+  const even = digits
+    .filter((_, index) => index % 2 === 1)
+    .reverse()
+    .join('');
   const doubled = String(Number(odd) * 2);
   const sum = [...even, ...doubled].reduce((total, digit) => total + Number(digit), 0);
   return String((10 - (sum % 10)) % 10);

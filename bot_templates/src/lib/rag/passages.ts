@@ -43,7 +43,12 @@ export function seriesPassages(record: StructuredRecord): Passage[] {
 }
 
 /** The facts of the chart: what holds now, and the latest of each that was measured. */
-export function factPassages(record: StructuredRecord, question: string, asked: Asked, hits: readonly Hit[]): Passage[] {
+export function factPassages(
+  record: StructuredRecord,
+  question: string,
+  asked: Asked,
+  hits: readonly Hit[]
+): Passage[] {
   const { chart } = record;
   const near = new Map(hits.map((hit) => [`${hit.resourceType}/${hit.resourceId}`, hit.similarity]));
   const words = contentWords(question);
@@ -60,7 +65,11 @@ export function factPassages(record: StructuredRecord, question: string, asked: 
     resources.map((resource) => {
       const fact = factOf(resource, chart.medications);
       const subject = resource.resourceType === 'Observation' ? subjectOf(resource.code) : undefined;
-      const passage = { kind: 'fact' as const, ...fact, title: subject === undefined ? fact.title : measureTitle(subject) };
+      const passage = {
+        kind: 'fact' as const,
+        ...fact,
+        title: subject === undefined ? fact.title : measureTitle(subject),
+      };
       const found: [Basis, number][] = [
         ['chart', SIMILARITY.chart],
         ['words', SIMILARITY.words * share(words, contentWords(`${passage.title}\n${passage.text}`))],
@@ -77,7 +86,8 @@ export function factPassages(record: StructuredRecord, question: string, asked: 
 /** What the vectors found. A chunk begins with its header, `[type | date | section]`. */
 export function chunkPassages(hits: readonly Hit[]): Passage[] {
   return hits.map((hit) => {
-    const [, date, section, body] = /^\[[^|\]]{1,60} \| ([^|\]]{1,20}) \| ([^\]]{0,100})\]\n([\s\S]*)$/.exec(hit.text) ?? [];
+    const [, date, section, body] =
+      /^\[[^|\]]{1,60} \| ([^|\]]{1,20}) \| ([^\]]{0,100})\]\n([\s\S]*)$/.exec(hit.text) ?? [];
     return {
       kind: 'chunk',
       reference: `${hit.resourceType}/${hit.resourceId}`,

@@ -24,14 +24,26 @@ const MOST_OBSERVATIONS = 500;
 /** Series where a question asks for all. */
 const MOST_SERIES = 8;
 
-const ALWAYS: readonly ChartPart[] = ['conditions', 'medicationRequests', 'medicationStatements', 'allergies', 'labs', 'vitals'];
+const ALWAYS: readonly ChartPart[] = [
+  'conditions',
+  'medicationRequests',
+  'medicationStatements',
+  'allergies',
+  'labs',
+  'vitals',
+];
 const WHEN_ASKED: readonly ChartPart[] = ['procedures', 'immunizations'];
 
 /**
  * Reads the chart, and whole the series that the question means, with the rights of the run.
  * @throws BotFailure DB_ERROR or TIMEOUT
  */
-export async function readRecord(run: BotRun, patientId: string, question: string, asked: Asked): Promise<StructuredRecord> {
+export async function readRecord(
+  run: BotRun,
+  patientId: string,
+  question: string,
+  asked: Asked
+): Promise<StructuredRecord> {
   const [chart, others] = await Promise.all([
     readChart(run, patientId, [...ALWAYS, ...WHEN_ASKED.filter((part) => asked.parts.has(part))], 'DB_ERROR'),
     // What has no category, or another than the chart asks for, such as a social history.
@@ -45,7 +57,9 @@ export async function readRecord(run: BotRun, patientId: string, question: strin
     run,
     tokens.length === 0
       ? []
-      : [`${observationsOf(patientId)}&combo-code=${tokens.map(encodeURIComponent).join(',')}&_sort=-date&_count=${MOST_OBSERVATIONS}`]
+      : [
+          `${observationsOf(patientId)}&combo-code=${tokens.map(encodeURIComponent).join(',')}&_sort=-date&_count=${MOST_OBSERVATIONS}`,
+        ]
   );
   const named = seriesOf(distinct([...whole, ...charted]), isNamed);
   const all = asked.everySeries && named.length === 0 ? seriesOf(charted, () => true) : named;

@@ -135,7 +135,8 @@ describe('A series in words', () => {
   });
 
   test('says a difference in its unit, and none where there is none', () => {
-    const potassium = (value: number, date: string) => stored(result('p', '2823-3', 'Potassium', value, 'mmol/L', date));
+    const potassium = (value: number, date: string) =>
+      stored(result('p', '2823-3', 'Potassium', value, 'mmol/L', date));
     expect(seriesText(only([potassium(4.1, '2024-01-01'), potassium(5, '2024-02-01')])).text).toContain(
       'The last value is 0.9 mmol/L higher than the first'
     );
@@ -159,10 +160,16 @@ describe('A series in words', () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 80 }), fc.integer({ min: 0, max: 2_000 }), (length, remark) => {
         const observations = Array.from({ length }, (_, index) =>
-          stored(a1c('p', index, `2024-01-${String((index % 28) + 1).padStart(2, '0')}`, { referenceRange: [{ text: 'x'.repeat(remark) }] }))
+          stored(
+            a1c('p', index, `2024-01-${String((index % 28) + 1).padStart(2, '0')}`, {
+              referenceRange: [{ text: 'x'.repeat(remark) }],
+            })
+          )
         );
         const { text } = seriesText(only(observations));
-        expect(text.length <= SOURCE_LIMITS.text || text.split('\n').filter((line) => /^2024/.test(line)).length <= 1).toBe(true);
+        expect(
+          text.length <= SOURCE_LIMITS.text || text.split('\n').filter((line) => /^2024/.test(line)).length <= 1
+        ).toBe(true);
         expect(text).toContain(`Number of values: ${length}`);
       }),
       { numRuns: 40 }

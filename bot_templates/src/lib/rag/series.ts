@@ -61,7 +61,10 @@ export function seriesOf(observations: readonly Observation[], isWanted: (subjec
  * A series in words, written by code: what a model says of it, it need not work out.
  * @param most - Values that are listed; fewer where they would be too long for a source.
  */
-export function seriesText(series: Series, most = MOST_LISTED): { date: string | undefined; title: string; text: string } {
+export function seriesText(
+  series: Series,
+  most = MOST_LISTED
+): { date: string | undefined; title: string; text: string } {
   const { subject, unit, points } = series;
   const listedPoints = points.slice(-most);
   const title = measureTitle(subject);
@@ -98,7 +101,13 @@ function summary({ points, unit, direction }: Series): string[] {
   }
   const [first, last] = [points[0] as Point, points.at(-1) as Point];
   const byValue = [...points].sort((one, other) => (one.value as number) - (other.value as number));
-  const extremes = points.length > 2 ? [['Lowest', byValue[0]], ['Highest', byValue.at(-1)]] : [];
+  const extremes =
+    points.length > 2
+      ? [
+          ['Lowest', byValue[0]],
+          ['Highest', byValue.at(-1)],
+        ]
+      : [];
   return [
     ...[['First', first], ['Last', last], ...extremes].map(([label, point]) => {
       const { text, date } = point as Point;
