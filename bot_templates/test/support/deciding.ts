@@ -9,7 +9,7 @@ import type {
   Observation,
   Patient,
 } from '@medplum/fhirtypes';
-import { type Clinic, NAMESPACE, type Output } from './clinic.ts';
+import type { Clinic, Output } from './clinic.ts';
 
 export const CDS = 'clinical-decision-support';
 
@@ -158,5 +158,3 @@ export class Subscribed {
     }
   }
 }
-
-export { NAMESPACE };

@@ -42,12 +42,18 @@ describe('ingredients of a name', () => {
     expect(of(text).ingredients).toEqual(expected);
   });
 
-  test.each(['Zyxomab 10 mg', 'Warfarine', '', 'варфарин', 'amoxicillin / zyxomycin', 'losartan and zyxomab'])(
-    '%s is told to be unknown, wholly or in part',
-    (text) => {
-      expect(of(text).incomplete).toBe(true);
-    }
-  );
+  test.each([
+    'Zyxomab 10 mg',
+    'Warfarine',
+    '',
+    'варфарин',
+    'amoxicillin / zyxomycin',
+    'losartan and zyxomab',
+    'aspirin, zyxomab',
+    'aspirin / варфарин',
+  ])('%s is told to be unknown, wholly or in part', (text) => {
+    expect(of(text).incomplete).toBe(true);
+  });
 
   test.each([
     'Warfarin 5 mg',
@@ -56,6 +62,8 @@ describe('ingredients of a name', () => {
     'sulfamethoxazole 800 MG / trimethoprim 160 MG Oral Tablet',
     'metoprolol succinate 50 mg extended release / once daily',
     'Aspirin 81 mg with food',
+    'Warfarin 2,5 mg, oral tablet',
+    'fentanyl 25 µg/h',
   ])('%s is known as a whole', (text) => {
     expect(of(text).incomplete).toBe(false);
   });

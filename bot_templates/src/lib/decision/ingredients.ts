@@ -13,7 +13,7 @@ export interface Recognition {
 const RXNORM = ['http://www.nlm.nih.gov/research/umls/rxnorm', 'urn:oid:2.16.840.1.113883.6.88'];
 
 /** Between the parts of a combination: `amoxicillin/clavulanate`, `losartan + hydrochlorothiazide`. */
-const PARTING = /[/+&;]|\band\b|\bwith\b|\bplus\b/;
+const PARTING = /[/+&;,]|\band\b|\bwith\b|\bplus\b/;
 
 /** Words in the name of a medication that are no ingredient. */
 const FRAME = new Set(
@@ -173,14 +173,18 @@ export class Ingredients {
 
   /** Whether a part of a combination holds a word that is neither an ingredient nor of the frame. */
   #hasUnknownPart(text: string): boolean {
-    const parts = text.toLowerCase().split(PARTING).map(plainWords);
-    return parts.length > 1 && parts.some((words) => this.#names.find(words).length === 0 && words.some(isStrange));
+    const parts = text.toLowerCase().split(PARTING);
+    return parts.length > 1 && parts.some((part) => this.#names.find(plainWords(part)).length === 0 && isStrange(part));
   }
 }
 
-function isStrange(word: string): boolean {
-  return /^[a-z]{5,}$/.test(word) && !FRAME.has(word);
+/** Whether a text holds a word that no name of a medication has around its ingredients, or one of another script. */
+function isStrange(part: string): boolean {
+  return plainWords(part).some((word) => /^[a-z]{5,}$/.test(word) && !FRAME.has(word)) || OTHER_SCRIPT.test(part);
 }
+
+/** Three letters in a row that are not Latin; the micro sign is one. */
+const OTHER_SCRIPT = /(?:(?!\p{Script=Latin})\p{L}){3}/u;
 
 function unique(names: readonly string[]): string[] {
   return [...new Set(names)].sort();
