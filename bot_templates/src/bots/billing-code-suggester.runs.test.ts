@@ -164,6 +164,19 @@ describe('Billing Code Suggester Bot, when it runs', () => {
       expect(message.replace(absent, visit.encounter.id)).toBe(output.message);
     });
 
+    test.each(['Patient', 'RelatedPerson'] as const)('a %s, whatever they hand in', async (type) => {
+      const visit = await Visit.open(clinic);
+      await visit.condition('I10');
+      const client = await clinic.person(type);
+      const asked = { patientId: visit.patient.id, encounterId: visit.encounter.id };
+      for (const input of [asked, visit.encounter]) {
+        const output = await clinic.execute(KEY, input, client);
+        expect(output).toMatchObject({ success: false, errorCode: 'UNAUTHORIZED' });
+        expect(JSON.stringify(output)).not.toContain('I10');
+      }
+      expect(await visit.tasks()).toEqual([]);
+    });
+
     test('a patient who does not exist', async () => {
       const visit = await Visit.open(clinic);
       expect(await visit.suggest({ patientId: randomUUID() })).toMatchObject({ errorCode: 'PATIENT_NOT_FOUND' });

@@ -20,6 +20,7 @@ import { readEncounter, readRequest } from '../lib/billing/request.ts';
 import { asFailure, type FailureOutput } from '../lib/failure.ts';
 import type { BotInput } from '../lib/input.ts';
 import { ServerSources } from '../lib/record-sources.ts';
+import { requireProfessional } from '../lib/requester.ts';
 import { type BotRun, CLINICAL_MODEL, runBot, type SuccessOutput, type WorkOutput } from '../lib/run.ts';
 
 const BOT = {
@@ -36,6 +37,9 @@ export async function handler(
   event: BotEvent<unknown>
 ): Promise<SuccessOutput | FailureOutput> {
   return runBot(BOT, medplum, event, async (run, input) => {
+    if (!run.bySubscription(input)) {
+      requireProfessional(run, 'ask for billing codes');
+    }
     // A deletion finishes nothing.
     if (input.kind === 'deleted') {
       return { skipped: 'deleted' };

@@ -16,8 +16,9 @@ import { readDecisionRules } from '../lib/decision/policy.ts';
 import { BotFailure, type FailureOutput } from '../lib/failure.ts';
 import { Fields } from '../lib/fields.ts';
 import { readCurrent, searchPage } from '../lib/fhir.ts';
-import { isUuid, parseReference, referencedId } from '../lib/ids.ts';
+import { isUuid, referencedId } from '../lib/ids.ts';
 import { readPatient } from '../lib/patient.ts';
+import { requireProfessional } from '../lib/requester.ts';
 import { type BotRun, CLINICAL_MODEL, runBot, type SuccessOutput, type WorkOutput } from '../lib/run.ts';
 
 const BOT = {
@@ -40,7 +41,8 @@ export async function handler(
 ): Promise<SuccessOutput | FailureOutput> {
   return runBot(BOT, medplum, event, async (run, input) => {
     if (!run.bySubscription(input)) {
-      requireAsker(run);
+      // Also who hands in a resource, as a subscription does.
+      requireProfessional(run, 'ask for decision support');
     }
     if (input.kind === 'command') {
       return (await decide(run, readRequest(input.fields))).output;
@@ -56,17 +58,6 @@ export async function handler(
     }
     return decided.output;
   });
-}
-
-/**
- * This bot sees what its own policy lets it see: a patient or relative gets none of it, also not by handing in a
- * resource as a subscription does.
- */
-function requireAsker(run: BotRun): void {
-  const type = parseReference(run.requester)?.resourceType;
-  if (type === undefined || type === 'Patient' || type === 'RelatedPerson') {
-    throw new BotFailure('UNAUTHORIZED', 'Only a practitioner, a client or a bot may ask for decision support');
-  }
 }
 
 function readRequest(given: Record<string, unknown>): DecisionRequest {

@@ -1,7 +1,9 @@
 import type { MedplumClient } from '@medplum/core';
 import type { AccessPolicy, Bundle, Patient, Resource } from '@medplum/fhirtypes';
-import { asFailure } from './failure.ts';
+import { asFailure, BotFailure } from './failure.ts';
 import { fhirRequest, readCurrent } from './fhir.ts';
+import { parseReference } from './ids.ts';
+import type { BotRun } from './run.ts';
 
 /** A resource by type and id. */
 export interface ResourceKey {
@@ -50,6 +52,19 @@ export async function readableVersions(
 function addVersion(versions: Map<string, string>, resource: Resource | undefined): void {
   if (resource?.id && resource.meta?.versionId) {
     versions.set(`${resource.resourceType}/${resource.id}`, resource.meta.versionId);
+  }
+}
+
+/**
+ * Refuses patients and their relatives, and whoever is not attested: a bot with rights of its own sees more than they
+ * may, and tells no AccessPolicy of theirs.
+ * @param what - What is refused, such as `ask for billing codes`.
+ * @throws BotFailure UNAUTHORIZED
+ */
+export function requireProfessional(run: BotRun, what: string): void {
+  const type = parseReference(run.requester)?.resourceType;
+  if (type === undefined || type === 'Patient' || type === 'RelatedPerson') {
+    throw new BotFailure('UNAUTHORIZED', `Patients, related persons and unknown callers may not ${what}`);
   }
 }
 
