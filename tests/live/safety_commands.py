@@ -20,6 +20,11 @@ class CommandSteps(Steps):
         more = {name: wish[name] for name in ("as", "headers", "save") if name in wish}
         self._do_execute({"bot": PROCESSOR, **given, **more})
 
+    def _do_critical(self, name: str) -> None:
+        """Ask for decision support on the critical results of a patient."""
+        request = {"patientId": f"${{{name}.id}}", "analysisTypes": ["critical"]}
+        self._do_execute({"bot": "clinical-decision-support", "input": request})
+
     def _do_queue(self, wish: Json) -> None:
         """Hand in a `command` that has to wait, by default as the nurse; call its Task `name`."""
         name = wish.get("name", "task")

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.live import medplum
@@ -98,8 +98,9 @@ class Scene:
             return self.stage.namespace
         if name == "PROJECT":
             return self.stage.clinic.id
-        if name == "NOW":
-            return datetime.now(UTC).isoformat(timespec="seconds")
+        if name == "NOW" or name.startswith("HOURS_AGO:"):
+            hours = int(name.partition(":")[2] or 0)
+            return (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds")
         if name.startswith("BOT:"):
             return f"Bot/{self.bot(name.removeprefix('BOT:'))}"
         base, _, rest = name.partition(".")
