@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 import medbots
-from medbots.demo import sample
+from medbots.demo import sample, visit
 from medbots.local.supervisor import Supervisor
 
 STEPS = [
     *("stack", "login", "plan", "deploy", "subscriptions", "database", "deploy-again"),
-    *("verify", "load", "embed", "search"),
+    *("verify", "load", "embed", "search", "visit"),
 ]
 ELSEWHERE = {
     "MEDPLUM_BASE_URL": "https://hospital.invalid/",
@@ -73,17 +73,28 @@ def test_the_demo_twice(folder: Path) -> None:
     assert [step["step"] for step in first["steps"]] == STEPS
     records = sum(map(sample.is_embedded, sample.resources()))
     details = _details(first)
-    assert details["load"].startswith(f"{len(sample.resources())} resources of 31 patients")
+    assert details["load"].startswith(f"{len(sample.resources())} resources of 32 patients")
     assert details["embed"] == f"{records} of {records} records have vectors"
     assert details["deploy-again"].startswith("unchanged")
     assert [bool(one["results"]) for one in first["searches"]] == [True, True, True]
     assert "plant" not in out + err
+    acts = {one["act"]: one["answer"] for one in first["visit"]}
+    assert list(acts) == ["ask", "decide", "draft", "finish", "approve", "audit"]
+    assert "7.1" in acts["ask"]["answer"]
+    assert acts["ask"]["modelUsed"].startswith("offline-stand-in")
+    assert [one["severity"] for one in acts["decide"]["interactions"]] == ["high"]
+    assert visit.CLINICIAN["plan"] in acts["draft"]["sections"]["plan"]
+    assert acts["approve"]["executedResourceType"] == "Claim"
+    trail = [one["type"] for one in acts["audit"]["events"]]
+    assert trail == ["command_received", "command_queued", "approval_granted", "command_executed"]
     stack = Supervisor(folder / "demo" / "local")
     assert [one.pid for one in stack.status()] == [None, None, None]
 
     code, out, err = _demo(folder, "--keep")
     assert code == 0, err
     assert "“type 2 diabetes with high hemoglobin A1c”" in out
+    assert "high: aspirin and warfarin" in out
+    assert "approved before" in out
     assert f"export MEDBOTS_STATE_DIR={folder}/demo" in out
     assert f"{records} of {records} records have vectors" in err
     assert [one.healthy for one in stack.status()] == [True, True, True]
@@ -95,7 +106,7 @@ def test_a_demo_that_fails_says_where(folder: Path) -> None:
     manifest.write_text("version: 1\nnamespace: urn:medbots\nbots: {}\nsubscriptions: {}\n")
     code, _, err = _demo(folder, "--manifest", str(manifest))
     assert code == 65
-    assert "the manifest has no bot embedding and no bot semantic-search" in err
+    assert "the manifest has no bot embedding, semantic-search" in err
     assert "medplum   " in err
     stack = Supervisor(folder / "demo" / "local")
     assert [one.pid for one in stack.status()] == [None, None, None]

@@ -102,7 +102,7 @@ async def test_cancelled_in_the_middle() -> None:
     assert len(server.bots) == 6
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     bots=st.integers(1, 4),
     fail=st.frozensets(st.integers(1, 25), max_size=4),

@@ -78,6 +78,21 @@ async def run(
         raise _refused(client, bot, exc, verbose=verbose) from exc
 
 
+async def succeed(client: Client, bot: Bot, body: Any) -> Mapping[str, Any]:
+    """Run a bot of ours, which has to do what it is asked, and return its answer.
+
+    Raises:
+        errors.BotFailedError: it says that it could not.
+        errors.MedbotsError: it did not run.
+    """
+    answer = await run(client, bot, body)
+    if failed := failure(bot.key, answer):
+        raise failed
+    if not isinstance(answer, Mapping):
+        raise errors.BotFailedError(f"bot {bot.key!r} answered something else than its answer")
+    return answer
+
+
 def _expect_text(body: Any) -> None:
     """Refuse what cannot be sent: half a character, as a shell or an escape can give it."""
     try:

@@ -87,6 +87,7 @@ def _start(opts: options.Options, stack: Supervisor, story: Story) -> str:
     )
     profile = stack.up(wish, tell)
     wiring.sessions().profiles.write(PROFILE, profile)
+    story.importer = stack.importer()
     return f"Postgres, models, Medplum at {profile['MEDPLUM_BASE_URL']}"
 
 

@@ -5,23 +5,36 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from medbots import errors, state
+from medbots import errors, secret, state
+from medbots.bots import deployed, execution
 from medbots.checks import verification
 from medbots.cli import changes, db, options, render, render_checks, verify, wiring
 from medbots.database import connection as connection_module
-from medbots.demo import arrival, loader, sample
+from medbots.demo import arrival, loader, sample, visit
 from medbots.embeddings import contract
-from medbots.medplum import auth, fhir
+from medbots.medplum import auth
 
 if TYPE_CHECKING:
     from medbots import config
     from medbots.medplum.client import Client
 
 EMBEDDING, SEARCH = "embedding", "semantic-search"
+NEEDED = (
+    EMBEDDING,
+    SEARCH,
+    "rag-pipeline",
+    "command-processor",
+    "approval-queue",
+    "clinical-decision-support",
+    "documentation-assistant",
+    "billing-code-suggester",
+    "audit-logging",
+)
+"""The bots that have a part in the story."""
 _HITS = 3
 
 
@@ -65,6 +78,10 @@ class Story:
     narrator: Narrator
     steps: list[Step] = field(default_factory=list)
     searches: list[Search] = field(default_factory=list)
+    acts: list[visit.Act] = field(default_factory=list)
+    """Of the visit, in order."""
+    importer: tuple[str, secret.Secret] | None = None
+    """Id and secret of the client application that brings the sample in."""
     started: bool = False
     """Whether this run started services, and so stops them."""
     complete: bool = False
@@ -153,8 +170,7 @@ async def _sample(opts: options.Options, story: Story, settings: config.Settings
         connection = await connection_module.connect(settings.database_url)
         try:
             with story.step("load", "load sample patients") as step:
-                with render.progress(opts, "resources", len(resources)) as advance:
-                    loaded = await loader.load(client, resources, advance)
+                loaded = await _load(opts, story, settings, resources)
                 step.detail = _loaded(resources, loaded)
             with story.step("embed", "embeddings arrive") as step:
                 step.detail = await _arrive(
@@ -165,16 +181,34 @@ async def _sample(opts: options.Options, story: Story, settings: config.Settings
         with story.step("search", "search") as step:
             await _search(client, bots[SEARCH], story)
             step.detail = f"{len(story.searches)} questions by $execute, as {client.user}"
+        with story.step("visit", "follow one visit") as step:
+            patient, encounter = (loaded.ids[name] for name in sample.VISIT)
+            followed = visit.Visit(client, namespace, bots, patient, encounter)
+            async with aclosing(followed.acts()) as acts:
+                async for act in acts:
+                    story.acts.append(act)
+            step.detail = "answer, interactions, note, codes, approval, audit trail"
 
 
-async def _bots(client: Client, namespace: str) -> dict[str, str]:
-    names = fhir.Names(namespace)
-    params = {"identifier": names.token("bot", EMBEDDING, SEARCH), "_fields": "identifier"}
-    found = {
-        names.identified(bot, "bot") or "": bot["id"] async for bot in client.search("Bot", params)
-    }
-    if missing := {EMBEDDING, SEARCH} - found.keys():
-        raise errors.InvalidError(f"the manifest has no bot {' and no bot '.join(sorted(missing))}")
+async def _load(
+    opts: options.Options,
+    story: Story,
+    settings: config.Settings,
+    resources: Sequence[sample.Resource],
+) -> loader.Loaded:
+    """Load as a client application: an import has a share of its own in the server's limits."""
+    if story.importer is not None:
+        name, key = story.importer
+        settings = replace(settings, client_id=name, client_secret=key)
+    with render.progress(opts, "resources", len(resources)) as advance:
+        async with wiring.connected(settings) as importer:
+            return await loader.load(importer, resources, advance)
+
+
+async def _bots(client: Client, namespace: str) -> dict[str, deployed.Bot]:
+    found = await deployed.bots(client, namespace)
+    if missing := [key for key in NEEDED if key not in found]:
+        raise errors.InvalidError(f"the manifest has no bot {', '.join(missing)}")
     return found
 
 
@@ -190,7 +224,7 @@ async def _arrive(
     client: Client,
     connection: connection_module.Connection,
     settings: config.Settings,
-    bots: Mapping[str, str],
+    bots: Mapping[str, deployed.Bot],
     resources: Sequence[sample.Resource],
     loaded: loader.Loaded,
 ) -> str:
@@ -213,11 +247,11 @@ async def _arrive(
     return f"{text}, {len(lost)} of them repaired" if lost else text
 
 
-async def _search(client: Client, bot_id: str, story: Story) -> None:
+async def _search(client: Client, bot: deployed.Bot, story: Story) -> None:
     """Ask three questions: about everything, about notes, and about one patient."""
-    first = await _ask(client, bot_id, {"query": "type 2 diabetes with high hemoglobin A1c"})
+    first = await _ask(client, bot, {"query": "type 2 diabetes with high hemoglobin A1c"})
     notes = {"query": "patient with fever and cough", "resourceTypes": ["DocumentReference"]}
-    second = await _ask(client, bot_id, notes)
+    second = await _ask(client, bot, notes)
     story.searches += [first, second]
     found = [*first.results, *second.results]
     if not found:
@@ -225,10 +259,10 @@ async def _search(client: Client, bot_id: str, story: Story) -> None:
     patient = found[0]["patientId"]
     # Within one patient everything counts, the nearest first: a low threshold.
     one = {"query": "laboratory results", "patientId": patient, "minSimilarity": 0.3}
-    story.searches.append(await _ask(client, bot_id, one))
+    story.searches.append(await _ask(client, bot, one))
 
 
-async def _ask(client: Client, bot_id: str, question: Mapping[str, Any]) -> Search:
+async def _ask(client: Client, bot: deployed.Bot, question: Mapping[str, Any]) -> Search:
     asked = {**question, "limit": _HITS}
-    answer = await arrival.execute(client, bot_id, asked)
+    answer = await execution.succeed(client, bot, asked)
     return Search(asked, answer["results"], answer["searchDurationMs"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from medbots import errors, secret
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 _TITLE = 22
 _SNIPPET = 96
+_TOLD = 2
+"""Lines of one thing that a bot says."""
+
+Answer = Mapping[str, Any]
 
 
 class Narrator:
@@ -51,6 +56,12 @@ def ended(opts: options.Options, story: Story, *, keep: bool) -> None:
             render.line(f"  {hit['similarity']:.2f}  {hit['resourceType']:<19}  {_snippet(hit)}")
         if not search.results:
             render.line("  nothing comes near enough")
+    for act in story.acts:
+        render.line()
+        render.line(f"{act.bot}: {act.asked}, {act.milliseconds} ms")
+        for text in _LINES[act.key](act.answer):
+            for line in textwrap.wrap(text, _SNIPPET, max_lines=_TOLD, placeholder=" …"):
+                render.line(f"  {line}")
     render.line()
     render.line(f"Done in {_seconds(story):.1f} s.")
     for line in _further(story, keep=keep):
@@ -89,6 +100,16 @@ def document(story: Story) -> dict[str, Any]:
             }
             for one in story.searches
         ],
+        "visit": [
+            {
+                "act": one.key,
+                "bot": one.bot,
+                "asked": one.asked,
+                "answer": dict(one.answer),
+                "durationMs": one.milliseconds,
+            }
+            for one in story.acts
+        ],
         "durationMs": round(_seconds(story) * 1000),
     }
 
@@ -123,6 +144,61 @@ def _snippet(hit: Mapping[str, Any]) -> str:
     if heading:
         text = f"{heading[1]}  {text[heading.end() :]}"
     return text if len(text) <= _SNIPPET else f"{text[: _SNIPPET - 1]}…"
+
+
+def _answered(answer: Answer) -> Iterator[str]:
+    """The answer, where it stands in the record, and which model wrote it."""
+    yield str(answer["answer"]) if not answer["refused"] else "not answered from the record"
+    cited = [f"{one['source'].partition('/')[0]} of {one['date']}" for one in answer["citations"]]
+    yield f"from {', '.join(dict.fromkeys(cited))}"
+    yield f"by {answer['modelUsed']}"
+
+
+def _decided(answer: Answer) -> Iterator[str]:
+    """Each interaction, and the rules that found it."""
+    for one in answer["interactions"]:
+        yield f"{one['severity']}: {' and '.join(one['ingredients'])}"
+    rules = answer["ruleset"]
+    yield f"by rules {rules['version']}, no model; {len(answer['detectedIssues'])} DetectedIssue"
+
+
+def _drafted(answer: Answer) -> Iterator[str]:
+    """What the note says of assessment and plan, and that it waits."""
+    sections = answer["sections"]
+    yield f"plan: {' '.join(sections['plan'].split())}"
+    yield f"assessment: {' '.join(sections['assessment'].split())}"
+    yield f"waits for another clinician as Task/{answer['taskId']}"
+
+
+def _suggested(answer: Answer) -> Iterator[str]:
+    """The codes that wait for approval."""
+    codes = json.loads(answer["command"])["parameters"]["suggestedCodes"]
+    yield ", ".join(f"{one['code']} ({one['confidence']:.1f})" for one in codes)
+    yield f"waits for approval as Task/{answer['taskId']}"
+
+
+def _approved(answer: Answer) -> Iterator[str]:
+    """What came of the approval."""
+    made = f"{answer['executedResourceType']}/{answer['executedResourceId']}"
+    before = ", approved before" if answer.get("alreadyDone") else ""
+    yield f"{answer['status']}: {made}, a draft without prices{before}"
+
+
+def _audited(answer: Answer) -> Iterator[str]:
+    """The command's way, step by step."""
+    yield " → ".join(one["type"] for one in answer["events"])
+    yield f"medbots audit shows all of it: who, when, by hash; {len(answer['events'])} events here"
+
+
+_LINES: Mapping[str, Callable[[Answer], Iterator[str]]] = {
+    "ask": _answered,
+    "decide": _decided,
+    "draft": _drafted,
+    "finish": _suggested,
+    "approve": _approved,
+    "audit": _audited,
+}
+"""What is told of each act of the visit."""
 
 
 def _further(story: Story, *, keep: bool) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Collection
-from typing import Any
 
 from medbots import errors
+from medbots.bots import execution
+from medbots.bots.deployed import Bot
 from medbots.database import connection as connection_module
 from medbots.database import queries
 from medbots.medplum.client import Client
@@ -53,7 +54,7 @@ async def arrivals(
             await asyncio.sleep(_POLL_SECONDS)
 
 
-async def embed(client: Client, bot_id: str, records: Collection[str]) -> None:
+async def embed(client: Client, bot: Bot, records: Collection[str]) -> None:
     """Let the Embedding Bot make the vectors of records whose events were lost.
 
     Raises:
@@ -64,21 +65,6 @@ async def embed(client: Client, bot_id: str, records: Collection[str]) -> None:
     async def one(record: str) -> None:
         kind, _, found = record.partition("/")
         async with gate:
-            await execute(client, bot_id, {"resourceType": kind, "id": found})
+            await execution.succeed(client, bot, {"resourceType": kind, "id": found})
 
     await asyncio.gather(*(one(record) for record in records))
-
-
-async def execute(client: Client, bot_id: str, question: dict[str, Any]) -> dict[str, Any]:
-    """Run a bot as the logged-in user, and return what it found.
-
-    Raises:
-        errors.CheckFailedError: the bot ran, and says that it could not do it.
-        errors.MedbotsError: it did not run.
-    """
-    answer = await client.post(f"fhir/R4/Bot/{bot_id}/$execute", question)
-    if not isinstance(answer, dict) or answer.get("success") is not True:
-        told = answer if isinstance(answer, dict) else {}
-        said = f"{told.get('errorCode', 'no error code')}: {told.get('message', 'no message')}"
-        raise errors.CheckFailedError(f"Bot/{bot_id} answers {said}")
-    return answer

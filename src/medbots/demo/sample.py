@@ -23,7 +23,14 @@ EMBEDDED = (
 )
 """The types whose records get vectors."""
 
-_FILE = Path(__file__).parent / "sample" / "resources.ndjson"
+VISIT = (
+    "Patient/53dc4142-ac41-5980-8063-fd7e33554364",
+    "Encounter/4a18bb66-ae60-5d4f-900e-a00bdbf26590",
+)
+"""A patient and a visit that is under way, written by hand: what the demo follows to its end."""
+
+_FILES = ("resources.ndjson", "visit.ndjson")
+"""Generated patients, and the one of the visit."""
 _NOT_EMBEDDED = ("entered-in-error", "cancelled")
 
 
@@ -88,5 +95,6 @@ def relinked(value: Any, names: Mapping[str, str]) -> Any:
 
 @functools.cache
 def _read() -> tuple[Resource, ...]:
-    with _FILE.open(encoding="utf-8") as file:
-        return tuple(json.loads(line) for line in file)
+    folder = Path(__file__).parent / "sample"
+    texts = [(folder / name).read_text(encoding="utf-8") for name in _FILES]
+    return tuple(json.loads(line) for text in texts for line in text.splitlines())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medbots import errors, files
+from medbots import errors, files, secret
 from medbots.local import allotment, logs, service, signals, stack, stackfile
 
 _POLL_SECONDS = 0.03
@@ -102,10 +102,16 @@ class Supervisor:
         Raises:
             errors.LocalStackError: there is no stack.
         """
-        content = self._content()
-        if content is None:
-            raise errors.LocalStackError("there is no local stack yet", hint="medbots local up")
-        return stack.profile(self.layout, content)
+        return stack.profile(self.layout, self._known())
+
+    def importer(self) -> tuple[str, secret.Secret]:
+        """Return id and secret of the project's client application.
+
+        Raises:
+            errors.LocalStackError: there is no stack.
+        """
+        known = self._known().credentials
+        return known.client_id, secret.Secret(known.client_secret)
 
     def logs(self) -> dict[str, Path]:
         """Return the log file of each service."""
@@ -135,6 +141,12 @@ class Supervisor:
                 one.remove()
             with files.translated(self.layout.root):
                 shutil.rmtree(self.layout.root)
+
+    def _known(self) -> stackfile.Stackfile:
+        content = self._content()
+        if content is None:
+            raise errors.LocalStackError("there is no local stack yet", hint="medbots local up")
+        return content
 
     def _settle(self, wish: Wish, tell: Tell) -> stackfile.Stackfile:
         """Return what the stack shall be, and remember it."""

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from medbots import __main__ as boundary
-from medbots import errors
+from medbots import errors, secret
 from medbots.cli import demo_story
 from medbots.local import supervisor
 
@@ -30,6 +30,9 @@ def down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def up(self, _: object, tell: Callable[[supervisor.Event], None]) -> dict[str, str]:
             tell(supervisor.Event("medplum", "starting"))
             return PROFILE
+
+        def importer(self) -> tuple[str, secret.Secret]:
+            return "client", secret.Secret("word")
 
         def down(self, _: object) -> None:
             stopped.append("medplum")

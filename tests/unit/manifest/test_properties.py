@@ -109,7 +109,7 @@ def plain(found: manifest.Manifest) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(values=manifests())
 def test_what_is_written_is_what_is_read(values: dict[str, Any], folder: Path) -> None:
     """Any valid manifest is read without a problem, and nothing of it is lost or changed."""
@@ -144,7 +144,7 @@ def records(values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{kind}.{key}.policy[{index}]", policy
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data(), values=manifests())
 def test_every_mistaken_key_is_reported_with_its_line(
     data: st.DataObject, values: dict[str, Any], folder: Path
@@ -167,7 +167,7 @@ def test_every_mistaken_key_is_reported_with_its_line(
     assert text.splitlines()[(found.line or 0) - 1].lstrip(" -").startswith(f"{wrong}:")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), values=manifests())
 def test_every_value_of_a_wrong_kind_is_reported(
     data: st.DataObject, values: dict[str, Any], folder: Path
@@ -183,7 +183,7 @@ def test_every_value_of_a_wrong_kind_is_reported(
     assert any(one.path.startswith(place) and one.line for one in caught.value.problems)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(raw=st.binary(max_size=80) | st.text(max_size=80).map(str.encode))
 def test_no_text_is_an_exception(raw: bytes, folder: Path) -> None:
     """Whatever stands in the file, the answer is a manifest or its problems."""

@@ -63,7 +63,7 @@ def split(source: prompt.Source, sections: Collection[str] = ()) -> list[Passage
         runs: list[_Run] = []
         for line in re.finditer(r"[^\n]*\S[^\n]*", paragraph[0]):
             start = paragraph.start() + line.start()
-            named = _heading(line[0].strip())
+            named = _heading(line[0].strip(), sections)
             if named is not None:
                 heading = named or heading
                 runs.append(_Run(start, start, closed=True))
@@ -88,10 +88,12 @@ class _Run:
     closed: bool = False
 
 
-def _heading(line: str) -> str | None:
+def _heading(line: str, sections: Collection[str]) -> str | None:
     """Return the heading that a line is; empty for a line that only sets apart; None for text."""
     if _SET_APART.fullmatch(line):
         return ""
+    if line.lower() in sections:
+        return line
     found = _HEADING.fullmatch(line)
     if found:
         return str(found["marked"] or found["ended"]).strip()
