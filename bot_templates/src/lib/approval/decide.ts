@@ -1,22 +1,19 @@
-import { randomUUID } from 'node:crypto';
 import type { Task } from '@medplum/fhirtypes';
-import type { Command, Facts } from '../commands/kind.ts';
 import { write } from '../commands/writing.ts';
-import { asFailure, BotFailure } from '../failure.ts';
+import { BotFailure } from '../failure.ts';
 import type { BotRun, WorkOutput } from '../run.ts';
 import { type Approver, readRoleCodes, requireApprover, requirePerson } from './approvers.ts';
 import { answer } from './answer.ts';
-import { endUntrusted, expire, failWaiting, isExpired } from './end.ts';
-import { blockedStatus, finish } from './finish.ts';
+import { endUntrusted, expire, isExpired } from './end.ts';
+import { finish } from './finish.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
-import { modify, reassess } from './reassess.ts';
+import { prepare, type Step } from './prepare.ts';
 import { recover } from './recover.ts';
 import { refusal } from './refusal.ts';
 import type { DecisionRequest } from './request.ts';
-import { completes } from './second-person.ts';
-import { type Approval, type Authors, humanAuthor, type Standing } from './standing.ts';
-import { type Decision, isTerminal, next, type State } from './states.ts';
-import { type Change, nextVersion, reasonConcept } from './versions.ts';
+import type { Authors, Standing } from './standing.ts';
+import { type Decision, isTerminal, type State } from './states.ts';
+import { type Change, nextVersion } from './versions.ts';
 
 /** Who decides, as the server attests it. */
 export interface Person {
@@ -74,13 +71,6 @@ export async function decide(
   throw new BotFailure('DB_ERROR', 'The Task was changed again and again; decide again', { taskId: request.taskId });
 }
 
-/** The next version of the Task, and what was learned for it. */
-interface Step {
-  change: Change;
-  facts: Facts | undefined;
-  warnings: string[];
-}
-
 async function requireDecider(
   run: BotRun,
   { who, onBehalfOf }: Person,
@@ -112,7 +102,7 @@ async function unlessWaiting(
   const { state, original } = standing;
   if (state === 'executing') {
     const task = (await recover(run, authors, device, standing)) ?? standing.own;
-    if (decision === 'approve') {
+    if (decision === standing.claim?.decision) {
       return { ...answer(run.namespace, task, []), alreadyDone: true };
     }
     throw wrongStatus(task, run.namespace);
@@ -136,114 +126,6 @@ async function unlessWaiting(
 function wrongStatus(task: Task, namespace: string): BotFailure {
   const { taskId, status, businessStatus } = answer(namespace, task, []);
   return refusal('WRONG_STATUS', `The Task is ${String(status)}`, { taskId, status, businessStatus });
-}
-
-async function prepare(
-  run: BotRun,
-  device: string,
-  standing: Standing,
-  approver: Approver,
-  request: DecisionRequest
-): Promise<Step> {
-  if (request.decision === 'approve') {
-    return prepareApproval(run, device, standing, approver, request);
-  }
-  if (request.decision === 'withdraw' && humanAuthor(standing) !== approver.who) {
-    throw refusal('NOT_THE_SUBMITTER', 'Only who handed a command in may withdraw it');
-  }
-  if (request.decision === 'reject') {
-    requireOthers(standing, approver);
-    // One of two is enough to say no.
-    completes({ roles: standing.queued.roles, dual: false }, [], approver);
-  }
-  return {
-    change: {
-      ...claimChange(standing, { type: request.decision }, request.decision),
-      decidedBy: approver.who,
-      reason: reasonConcept(run.namespace, request.reason),
-    },
-    facts: undefined,
-    warnings: [],
-  };
-}
-
-async function prepareApproval(
-  run: BotRun,
-  device: string,
-  standing: Standing,
-  approver: Approver,
-  { modifications, commandSha256 }: DecisionRequest
-): Promise<Step> {
-  requireOthers(standing, approver);
-  const shown = standing.modified?.sha256 ?? standing.queued.commandId;
-  if (commandSha256 !== undefined && commandSha256.toLowerCase() !== shown) {
-    throw refusal('COMMAND_DIFFERS', 'The command is another than the one that was shown');
-  }
-  if (modifications !== undefined && standing.approvals.length > 0) {
-    throw new BotFailure('INVALID_INPUT', 'Only the first of two approvers may change the command', {
-      field: 'modifications',
-    });
-  }
-  const modified = modifications === undefined ? standing.modified : modify(standing, modifications);
-  const command = modified?.command ?? standing.command;
-  const { facts, needed, warnings } = await reassess(run, standing, command).catch((error: unknown) =>
-    endBlocked(run, standing, device, command, error)
-  );
-  const last = completes(needed, standing.approvals, approver);
-  const roles = approver.roles.filter((role) => needed.roles.includes(role));
-  const approvals: Approval[] = [...standing.approvals, { who: approver.who, roles }];
-  const event = { type: 'approve', last } as const;
-  const change: Change = last
-    ? claimChange(standing, event, 'approve')
-    : { status: 'requested', businessStatus: requireNext(standing, event) as 'awaiting-second' };
-  return {
-    change: { ...change, approvals, modified },
-    facts,
-    warnings: modified === undefined ? warnings : [...warnings, 'COMMAND_MODIFIED'],
-  };
-}
-
-/** Ends a Task whose command, as it was queued, must not be carried out; a modification that is blocked ends nothing. */
-async function endBlocked(
-  run: BotRun,
-  standing: Standing,
-  device: string,
-  command: Command,
-  error: unknown
-): Promise<never> {
-  const failure = asFailure(error, 'DB_ERROR');
-  if (failure.code === 'SAFETY_BLOCKED' && command === standing.command) {
-    await failWaiting(run, standing, device, blockedStatus(failure.details?.reason));
-  }
-  throw failure;
-}
-
-/** @throws BotFailure UNAUTHORIZED for who handed the command in: it takes somebody else's eyes. */
-function requireOthers(standing: Standing, { who }: Approver): void {
-  if (humanAuthor(standing) === who) {
-    throw refusal('OWN_COMMAND', 'Nobody decides about a command that they handed in themselves');
-  }
-}
-
-/** A claim that is new in itself: equal content written again would be accepted from everybody, and exclude nobody. */
-function claimChange(standing: Standing, event: Parameters<typeof next>[1], decision: Decision): Change {
-  requireNext(standing, event);
-  return {
-    status: 'in-progress',
-    businessStatus: 'executing',
-    approvals: standing.approvals,
-    modified: standing.modified,
-    claim: { id: randomUUID(), decision },
-  };
-}
-
-/** @throws BotFailure SAFETY_BLOCKED for an event that cannot happen in the state */
-function requireNext({ state, own }: Standing, event: Parameters<typeof next>[1]): State {
-  const after = next(state, event);
-  if (after === undefined) {
-    throw refusal('WRONG_STATUS', `The Task is ${own.status}`, { taskId: own.id, status: own.status });
-  }
-  return after;
 }
 
 function afterClaim(

@@ -54,17 +54,18 @@ async function end(run: BotRun, standing: Standing, businessStatus: BusinessStat
 }
 
 /**
- * Ends a Task that nothing may be run by. One that was ended before is left alone: whoever changes it again changes
- * nothing.
+ * Ends a Task that nothing may be run by; one that was changed says again what it said first.
+ *
+ * One that was ended before is left alone: whoever changes it again changes nothing.
  * @returns Whether it was ended now.
  */
 export async function endUntrusted(run: BotRun, untrusted: Untrusted): Promise<boolean> {
-  const { current, ended, reason } = untrusted;
+  const { current, original, ended, reason } = untrusted;
   if (current === undefined || ended) {
     return false;
   }
   const businessStatus = reason === 'TAMPERED' ? 'tampered' : 'forged';
   const change = { status: 'failed', businessStatus } as const;
-  const written = await write(run, nextVersion(run.namespace, { current, original: undefined }, change));
+  const written = await write(run, nextVersion(run.namespace, { current, original }, change));
   return !written.changed;
 }

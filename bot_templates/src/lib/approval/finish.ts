@@ -8,6 +8,7 @@ import { hasTransactions, resolved, write, writeAtOnce } from '../commands/writi
 import { asFailure, BotFailure } from '../failure.ts';
 import type { BotRun } from '../run.ts';
 import { answer } from './answer.ts';
+import { statusOfFailure } from './failure-status.ts';
 import { loadStanding } from './load.ts';
 import { notice, type Outcome } from './notice.ts';
 import { reassess } from './reassess.ts';
@@ -246,26 +247,6 @@ function noteExecuted(run: BotRun, task: Task): Task {
     commandId: run.commandId,
   });
   return task;
-}
-
-/** The end that a failure means; undefined for one that a later run may not meet again. */
-function statusOfFailure({ code, details }: BotFailure): BusinessStatus | undefined {
-  if (code === 'SAFETY_BLOCKED') {
-    return blockedStatus(details?.reason);
-  }
-  return code === 'DB_ERROR' && (details?.status === '400' || details?.status === '422') ? 'execution-failed' : undefined;
-}
-
-/** How a Task ends whose command is blocked. */
-export function blockedStatus(reason: unknown): BusinessStatus {
-  switch (reason) {
-    case 'TARGET_CHANGED':
-      return 'target-changed';
-    case 'IDENTIFIER_TAKEN':
-      return 'identifier-taken';
-    default:
-      return 'safety-blocked';
-  }
 }
 
 /** Ends a Task whose command cannot be carried out, and tells its requester. */

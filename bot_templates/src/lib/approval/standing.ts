@@ -61,6 +61,8 @@ export interface Untrusted {
   trusted: false;
   reason: 'DELETED' | 'FORGED' | 'TAMPERED';
   current: Task | undefined;
+  /** The first version, where it was the Command Processor's. */
+  original: Task | undefined;
   /** Whether this bot has ended it already. */
   ended: boolean;
 }
@@ -77,10 +79,11 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
   const oldest = versions.at(-1);
   const owns = versions.filter(({ author }) => author === authors.queue).map(({ resource }) => resource);
   const latestOwn = owns[0];
-  const untrusted = (reason: Untrusted['reason']): Untrusted => ({
+  const untrusted = (reason: Untrusted['reason'], original?: Task): Untrusted => ({
     trusted: false,
     reason,
     current: newest,
+    original,
     ended: latestOwn !== undefined && ENDED.includes(latestOwn.status),
   });
   // A deleted Task can be put back under its id with another content; what was before may have been anything.
@@ -103,7 +106,7 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
   // Once it is claimed, what people write comes too late to change anything.
   const open = state === 'awaiting-approval' || state === 'awaiting-second';
   if (state === undefined || (open && (byHand === 'pretended' || isTampered(versions, original, authors.queue)))) {
-    return untrusted('TAMPERED');
+    return untrusted('TAMPERED', original);
   }
   const outputs = (code: string): TaskOutput[] =>
     (own.output ?? []).filter(({ type }) => hasType(type, `${authors.namespace}/task-output`, code));

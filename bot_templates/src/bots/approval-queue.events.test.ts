@@ -1,0 +1,423 @@
+import type { AuditEvent, Subscription, Task } from '@medplum/fhirtypes';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type Member, type Output, useClinic } from '../../test/support/clinic.ts';
+import { Case } from '../../test/support/commands.ts';
+import { readManifest } from '../../test/support/manifest.ts';
+
+const SUBSCRIPTION = 'approval-queue-task';
+
+describe('Approval Queue Bot, by its subscription', () => {
+  const clinic = useClinic(['command-processor', 'approval-queue']);
+  let about: Case;
+  let physician: Member;
+  let nurse: Member;
+  let pharmacist: Member;
+  /** May do anything with Tasks; approves nothing. */
+  let clerk: Member;
+
+  beforeAll(async () => {
+    physician = await clinic.member('doctor');
+    nurse = await clinic.member('nurse');
+    pharmacist = await clinic.member('pharmacist');
+    clerk = await clinic.member();
+    const { criteria, name } = readManifest().subscriptions[SUBSCRIPTION] as { criteria: string; name: string };
+    await clinic.create({
+      resourceType: 'Subscription',
+      status: 'active',
+      reason: name,
+      criteria,
+      channel: { type: 'rest-hook', endpoint: `Bot/${clinic.botId('approval-queue')}` },
+    });
+  });
+
+  beforeEach(async () => {
+    await clinic.setSecrets({});
+    about = await Case.open(clinic);
+  });
+
+  /** The runs of the bot for a Task so far, oldest first: the server's own events of them. */
+  const runs = async (taskId: string): Promise<AuditEvent[]> => {
+    const found = await clinic.find<AuditEvent>('AuditEvent', `source=Bot/${clinic.botId('approval-queue')}&entity=Task/${taskId}`);
+    return found.filter(({ type }) => type.code === 'execute');
+  };
+
+  async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      const found = await look();
+      if (found) {
+        return found;
+      }
+      if (attempt === 100) {
+        throw new Error('it did not come');
+      }
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+  }
+
+  const reaches = (taskId: unknown, status: Task['status'], businessStatus?: string): Promise<Task> =>
+    until(async () => {
+      const task = await about.task(taskId as string);
+      const code = task.businessStatus?.coding?.[0]?.code;
+      return task.status === status && (businessStatus === undefined || code === businessStatus) && task;
+    });
+
+  /** Waits until nothing runs any more for a Task, and tells how often the bot ran. */
+  const settled = async (taskId: unknown): Promise<number> => {
+    let before = -1;
+    return until(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      const { length } = await runs(taskId as string);
+      const same = length === before && length > 0;
+      before = length;
+      return same && length;
+    });
+  };
+
+  /** Lets the subscription fire, or not. */
+  const listen = async (on: boolean): Promise<void> => {
+    const [subscription] = await clinic.find<Subscription>('Subscription', '');
+    await clinic.admin.updateResource<Subscription>({ ...(subscription as Subscription), status: on ? 'active' : 'off' });
+  };
+
+  const edit = async (taskId: unknown, by: Member, change: Partial<Task>): Promise<Task> =>
+    by.client.updateResource<Task>({ ...(await about.task(taskId as string)), ...change });
+
+  const forge = (by: Member, task: Partial<Task> = {}): Promise<Task & { id: string }> =>
+    by.client.createResource<Task>({
+      resourceType: 'Task',
+      status: 'requested',
+      intent: 'proposal',
+      code: {
+        coding: [
+          { system: 'http://medplum.com/ai-command', code: 'ai-approval' },
+          { system: 'http://medplum.com/ai-command', code: 'CreateEncounterNoteDraft' },
+        ],
+      },
+      for: about.subject,
+      ...task,
+    });
+
+  const refusals = (taskId: unknown) => clinic.audits('approval_refused', `&entity=Task/${taskId as string}`);
+
+  test('a queued command is looked at once, and left as it is', async () => {
+    const { taskId } = await about.note();
+    expect(await settled(taskId)).toBe(1);
+    expect((await about.task(taskId as string)).meta?.versionId).toBeDefined();
+    expect(await clinic.find('Task', `_id=${taskId as string}`)).toMatchObject([{ status: 'requested' }]);
+  });
+
+  test('what the bot writes itself sets nothing off: two versions, three runs', async () => {
+    const { taskId } = await about.note();
+    await about.decide(taskId, 'approve', physician.client);
+    // One for the queued Task, one for the claim, one for the end; and the decision, which no subscription ran.
+    const bySubscription = async () =>
+      (await runs(taskId as string)).filter(({ entity }) => JSON.stringify(entity).includes('Subscription/'));
+    await settled(taskId);
+    expect(await bySubscription()).toHaveLength(3);
+    expect((await clinic.admin.readHistory('Task', taskId as string)).entry).toHaveLength(3);
+  });
+
+  describe('set to accepted', () => {
+    test('by a physician, it is carried out', async () => {
+      const { taskId } = await about.note();
+      await edit(taskId, physician, { status: 'accepted' });
+      const task = await reaches(taskId, 'completed', 'executed');
+      expect(Case.values(task.output, 'approval')).toEqual([{ reference: `Practitioner/${physician.profile.id}` }]);
+      expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
+      expect(await settled(taskId)).toBeLessThanOrEqual(4);
+    });
+
+    test('by whoever may not, it goes back, and nothing runs', async () => {
+      const { taskId } = await about.note();
+      for (const by of [clinic.doctor, clerk, pharmacist]) {
+        await settled(taskId);
+        await edit(taskId, by, { status: 'accepted' });
+        await reaches(taskId, 'requested');
+      }
+      await settled(taskId);
+      expect(await about.written()).toEqual({ Task: 1 });
+      expect(await refusals(taskId)).toHaveLength(3);
+      expect((await runs(taskId as string)).filter(({ outcome }) => outcome === '4')).toHaveLength(3);
+    });
+
+    test('by an application, or by an admin on behalf of a physician, it goes back', async () => {
+      const { taskId } = await about.note();
+      const application = await clinic.application();
+      await application.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'accepted' });
+      await reaches(taskId, 'requested', 'awaiting-approval');
+      await until(async () => (await refusals(taskId)).length === 1);
+      const task = await about.task(taskId as string);
+      const headers = { 'X-Medplum-On-Behalf-Of': `Practitioner/${physician.profile.id}` };
+      await clinic.admin.updateResource<Task>({ ...task, status: 'accepted' }, { headers });
+      await until(async () => (await refusals(taskId)).length === 2);
+      await reaches(taskId, 'requested');
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('by a physician and edited by a clerk afterwards, it is the physician who approved', async () => {
+      const { taskId } = await about.note();
+      await settled(taskId);
+      await listen(false);
+      await edit(taskId, physician, { status: 'accepted' });
+      await edit(taskId, clerk, { description: 'for the meeting' });
+      await listen(true);
+      expect(await clinic.execute('approval-queue', { action: 'sweep' })).toMatchObject({ accepted: 1 });
+      const task = await about.task(taskId as string);
+      expect(task.status).toBe('completed');
+      expect(Case.values(task.output, 'approval')).toEqual([{ reference: `Practitioner/${physician.profile.id}` }]);
+    });
+
+    test('by a clerk and edited by a physician afterwards, nobody approved', async () => {
+      const { taskId } = await about.note();
+      await settled(taskId);
+      await listen(false);
+      await edit(taskId, clerk, { status: 'accepted' });
+      await edit(taskId, physician, { description: 'I have read it' });
+      await listen(true);
+      await clinic.execute('approval-queue', { action: 'sweep' });
+      expect((await about.task(taskId as string)).status).toBe('requested');
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('by both of two, each counts', async () => {
+      const { taskId } = await about.medication();
+      await edit(taskId, pharmacist, { status: 'accepted' });
+      await reaches(taskId, 'requested', 'awaiting-second');
+      await edit(taskId, pharmacist, { status: 'accepted' });
+      await until(async () => (await refusals(taskId)).length === 1);
+      await reaches(taskId, 'requested', 'awaiting-second');
+      await edit(taskId, physician, { status: 'accepted' });
+      await reaches(taskId, 'completed');
+      expect(await about.written()).toEqual({ Task: 1, MedicationRequest: 1 });
+    });
+
+    test('and approved at the same time, it is carried out once', async () => {
+      const { taskId } = await about.note();
+      await Promise.allSettled([
+        edit(taskId, physician, { status: 'accepted' }),
+        about.decide(taskId, 'approve', nurse.client),
+        about.decide(taskId, 'approve', physician.client),
+      ]);
+      await settled(taskId);
+      // An acceptance that was written over the claim comes too late to change anything; the sweep tidies up.
+      await clinic.execute('approval-queue', { action: 'sweep' });
+      expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
+    });
+  });
+
+  describe('forged', () => {
+    test('by a normal user, it fails, and nothing runs', async () => {
+      const { taskId: model } = await about.note('A true one.');
+      const { input, identifier: _, ...rest } = await about.task(model as string);
+      const task = await forge(clerk, { input, encounter: rest.encounter, performerType: rest.performerType, restriction: rest.restriction } as Partial<Task>);
+      await reaches(task.id, 'failed', 'forged');
+      const output = await about.decide(task.id, 'approve', physician.client);
+      expect(output).toMatchObject({ success: false, errorCode: 'SAFETY_BLOCKED', details: { reason: 'FORGED' } });
+      expect(await about.written()).toEqual({ Task: 2 });
+      expect((await refusals(task.id)).length).toBeGreaterThan(0);
+    });
+
+    test('as approved already, it fails', async () => {
+      const task = await forge(physician, { status: 'accepted' });
+      await reaches(task.id, 'failed', 'forged');
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('again and again, it does not make the bot run for ever', async () => {
+      const task = await forge(clerk);
+      await reaches(task.id, 'failed', 'forged');
+      await edit(task.id, clerk, { status: 'requested' });
+      await settled(task.id);
+      await edit(task.id, clerk, { status: 'accepted' });
+      await settled(task.id);
+      // Its creation, the end that the bot wrote, and two edits that change nothing any more.
+      expect(await runs(task.id)).toHaveLength(4);
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('with the identifier and content of a true one, it fails, and the true one goes on', async () => {
+      const { taskId } = await about.note();
+      const { id: _, meta: __, ...copy } = await about.task(taskId as string);
+      const task = await clerk.client.createResource<Task>(copy as Task);
+      await reaches(task.id, 'failed', 'forged');
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({ status: 'completed' });
+    });
+
+    test('by the code of another system, it is nobody\'s business', async () => {
+      const code = { coding: [{ system: 'urn:other', code: 'ai-approval' }] };
+      const task = await forge(clerk, { code });
+      expect(await settled(task.id)).toBe(1);
+      expect((await about.task(task.id)).status).toBe('requested');
+    });
+  });
+
+  describe('tampered with', () => {
+    const input = (task: Task, change: (text: string) => string): Task['input'] & object =>
+      (task.input ?? []).map((each) =>
+        each.type.coding?.[0]?.code === 'command' ? { ...each, valueString: change(each.valueString as string) } : each
+      );
+
+    test('in its command, it fails, and neither command runs', async () => {
+      const { taskId } = await about.note('The patient is well.');
+      const task = await about.task(taskId as string);
+      await edit(taskId, clerk, { input: input(task, (text) => text.replace('well', 'dead')) });
+      await reaches(taskId, 'failed', 'tampered');
+      const output = await about.decide(taskId, 'approve', physician.client);
+      expect(output).toMatchObject({ success: false, errorCode: 'SAFETY_BLOCKED' });
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('before the event is heard, an approval finds it', async () => {
+      const { taskId } = await about.note('The patient is well.');
+      await settled(taskId);
+      await listen(false);
+      const task = await about.task(taskId as string);
+      await edit(taskId, physician, { status: 'accepted', input: input(task, (text) => text.replace('well', 'dead')) });
+      await listen(true);
+      const output = await about.decide(taskId, 'approve', physician.client);
+      expect(output).toMatchObject({ success: false, errorCode: 'SAFETY_BLOCKED', details: { reason: 'TAMPERED' } });
+      expect((await about.task(taskId as string)).status).toBe('failed');
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('and put back, it still fails: nobody knows who saw what', async () => {
+      const { taskId } = await about.note('The patient is well.');
+      await settled(taskId);
+      await listen(false);
+      const task = await about.task(taskId as string);
+      await edit(taskId, clerk, { input: input(task, (text) => text.replace('well', 'dead')) });
+      await edit(taskId, clerk, { input: task.input as Task['input'] & object });
+      await listen(true);
+      const output = await about.decide(taskId, 'approve', physician.client);
+      expect(output).toMatchObject({ details: { reason: 'TAMPERED' } });
+    });
+
+    test.each([
+      ['its expiry', (task: Task) => ({ restriction: { period: { end: '2999-01-01T00:00:00Z' } }, priority: task.priority })],
+      ['its patient', () => ({ for: { reference: `Patient/${about.encounter.id}` } })],
+      ['who may approve it', () => ({ performerType: [] })],
+      ['who handed it in', () => ({ requester: { reference: `Practitioner/${clerk.profile.id}` } })],
+      ['its end', () => ({ status: 'completed' as const })],
+      ['its claim', () => ({ status: 'in-progress' as const })],
+    ])('in %s, it fails', async (_name, change) => {
+      const { taskId } = await about.note();
+      await edit(taskId, clerk, change(await about.task(taskId as string)) as Partial<Task>);
+      await reaches(taskId, 'failed', 'tampered');
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('by an approval that nobody gave, it needs both people still', async () => {
+      const { taskId } = await about.medication();
+      const code = (system: string, value: string) => ({ coding: [{ system: `urn:medbots/${system}`, code: value }] });
+      await edit(taskId, clerk, {
+        businessStatus: code('task-status', 'awaiting-second'),
+        output: [
+          {
+            type: code('task-output', 'approval'),
+            extension: [{ url: 'urn:medbots/approver-role', valueCode: 'practitioner' }],
+            valueReference: { reference: `Practitioner/${physician.profile.id}` },
+          },
+        ],
+      });
+      expect(await about.decide(taskId, 'approve', pharmacist.client)).toMatchObject({ businessStatus: 'awaiting-second' });
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('in words and order only, by an application that adds displays, it is approved as before', async () => {
+      const { taskId } = await about.note();
+      const task = await about.task(taskId as string);
+      await edit(taskId, clerk, {
+        for: { ...task.for, display: 'Eleanor' } as Task['for'] & object,
+        priority: 'urgent',
+        note: [{ text: 'please today' }],
+      });
+      await settled(taskId);
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({ status: 'completed' });
+    });
+
+    test('after its end, it stays ended: set back to requested, it is neither approved nor run again', async () => {
+      const { taskId } = await about.note();
+      await about.decide(taskId, 'approve', physician.client);
+      await edit(taskId, clerk, { status: 'requested', output: [] });
+      await settled(taskId);
+      await edit(taskId, physician, { status: 'accepted' });
+      await settled(taskId);
+      expect(await about.decide(taskId, 'approve', nurse.client)).toMatchObject({ alreadyDone: true, status: 'completed' });
+      expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
+    });
+
+    test('by its deletion, and put back under its id with other content, it fails', async () => {
+      const { taskId } = await about.note('The patient is well.');
+      const task = await about.task(taskId as string);
+      await clinic.admin.deleteResource('Task', taskId as string);
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({
+        success: false,
+        details: { reason: 'DELETED' },
+      });
+      await clerk.client.updateResource<Task>({ ...task, input: input(task, (text) => text.replace('well', 'dead')) });
+      await reaches(taskId, 'failed', 'forged');
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({
+        success: false,
+        details: { reason: 'DELETED' },
+      });
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('so often that its history cannot be read whole, it is not approved', async () => {
+      const { taskId } = await about.note();
+      await settled(taskId);
+      await listen(false);
+      for (let index = 0; index < 100; index++) {
+        await clerk.client.updateResource<Task>({ ...(await about.task(taskId as string)), description: `edit ${index}` });
+      }
+      await listen(true);
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({
+        success: false,
+        details: { reason: 'HISTORY_TOO_LONG' },
+      });
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+  });
+
+  describe('ended by hand', () => {
+    test.each(['cancelled', 'rejected', 'failed', 'entered-in-error'] as const)('as %s, it stays so', async (status) => {
+      const { taskId } = await about.note();
+      await settled(taskId);
+      await edit(taskId, clerk, { status });
+      await until(async () => (await clinic.audits('approval_denied', `&entity=Task/${taskId as string}`)).length === 1);
+      expect((await about.task(taskId as string)).status).toBe(status);
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({
+        success: false,
+        details: { reason: 'WRONG_STATUS', status },
+      });
+    });
+  });
+
+  test('a delivered Task is read again: what a caller claims of it changes nothing', async () => {
+    const { taskId } = await about.note();
+    const task = await about.task(taskId as string);
+    const claimed = {
+      ...task,
+      status: 'accepted',
+      meta: { ...task.meta, author: { reference: `Practitioner/${physician.profile.id}` } },
+    };
+    const output: Output = await clinic.execute('approval-queue', claimed, clerk.client);
+    expect(output).toMatchObject({ success: true, ignored: true, status: 'requested' });
+    expect(await about.written()).toEqual({ Task: 1 });
+  });
+
+  test('a deleted Task is let go', async () => {
+    const { taskId } = await about.note();
+    await settled(taskId);
+    // The server's event of such a run does not name the Task.
+    const all = () => clinic.find<AuditEvent>('AuditEvent', `source=Bot/${clinic.botId('approval-queue')}&_sort=-_lastUpdated`);
+    const [last] = await all();
+    await clinic.admin.deleteResource('Task', taskId as string);
+    const [run] = await until(async () => {
+      const found = await all();
+      return found[0]?.id !== last?.id && found;
+    });
+    expect(run).toMatchObject({ type: { code: 'execute' }, outcome: '0' });
+  });
+
+});

@@ -1,0 +1,114 @@
+import type { Communication, Task } from '@medplum/fhirtypes';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type Member, useClinic } from '../../test/support/clinic.ts';
+import { Case } from '../../test/support/commands.ts';
+import { Inside } from '../../test/support/crash.ts';
+import { handler } from './approval-queue.ts';
+
+const HOUR_MS = 3_600_000;
+
+describe('Approval Queue Bot, as time goes by', () => {
+  const clinic = useClinic(['command-processor', 'approval-queue']);
+  let about: Case;
+  let physician: Member;
+  let pharmacist: Member;
+  let queue: Inside;
+
+  beforeAll(async () => {
+    physician = await clinic.member('doctor');
+    pharmacist = await clinic.member('pharmacist');
+    queue = await Inside.of(clinic, 'approval-queue', handler);
+  });
+
+  beforeEach(async () => {
+    about = await Case.open(clinic);
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const later = async <T>(hours: number, work: () => Promise<T>): Promise<T> => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + hours * HOUR_MS });
+    try {
+      return await work();
+    } finally {
+      vi.useRealTimers();
+    }
+  };
+
+  const sweep = () => queue.run({ action: 'sweep' }, physician);
+
+  test('a sweep ends what was not approved in time, and nothing else', async () => {
+    const { taskId } = await about.note();
+    const { taskId: longer } = await about.billing();
+    expect(await later(23, sweep)).toMatchObject({ success: true, expired: 0 });
+    expect(await later(25, sweep)).toMatchObject({ success: true, expired: 1, failed: 0, remaining: 0 });
+    const task = await about.task(taskId as string);
+    expect(task).toMatchObject({ status: 'failed', businessStatus: { coding: [{ code: 'expired' }] } });
+    expect((await about.task(longer as string)).status).toBe('requested');
+    expect(await about.written()).toEqual({ Task: 2 });
+    const [message] = await clinic.find<Communication>('Communication', `subject=Patient/${about.patient.id}`);
+    expect(message?.payload?.[0]?.contentString).toContain('not approved in time');
+    expect(await clinic.audits('command_expired', `&patient=Patient/${about.patient.id}`)).toHaveLength(1);
+    expect(await later(26, sweep)).toMatchObject({ expired: 0 });
+  });
+
+  test('a cron job sweeps', async () => {
+    const { taskId } = await about.note();
+    expect(await later(25, () => queue.runByCron())).toMatchObject({ success: true, expired: 1 });
+    expect((await about.task(taskId as string)).status).toBe('failed');
+  });
+
+  test('whoever approves too late is refused, and it ends', async () => {
+    const { taskId } = await about.note();
+    const output = await later(25, () => queue.run({ taskId: taskId as string, decision: 'approve' }, physician));
+    expect(output).toMatchObject({ success: false, errorCode: 'SAFETY_BLOCKED', details: { reason: 'EXPIRED' } });
+    expect(await about.task(taskId as string)).toMatchObject({ status: 'failed' });
+    expect(await about.written()).toEqual({ Task: 1 });
+  });
+
+  test('the second of two people may be too late as well', async () => {
+    const { taskId } = await about.medication();
+    await about.decide(taskId, 'approve', physician.client);
+    const output = await later(25, () => queue.run({ taskId: taskId as string, decision: 'approve' }, pharmacist));
+    expect(output).toMatchObject({ details: { reason: 'EXPIRED' } });
+    expect(await about.written()).toEqual({ Task: 1 });
+  });
+
+  test('any touch ends it', async () => {
+    const { taskId } = await about.note();
+    const event = { resourceType: 'Task', id: taskId as string, meta: {} };
+    const output = await later(25, () => queue.run(event, physician));
+    expect(output).toMatchObject({ status: 'failed', businessStatus: 'expired' });
+  });
+
+  test('an acceptance that nobody heard of is taken up by the sweep', async () => {
+    const { taskId } = await about.note();
+    await physician.client.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'accepted' });
+    expect(await sweep()).toMatchObject({ accepted: 1 });
+    expect((await about.task(taskId as string)).status).toBe('completed');
+    expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
+  });
+
+  test('two sweeps at once end it once', async () => {
+    await about.note();
+    const outputs = await later(25, () => Promise.all([sweep(), sweep(), sweep()]));
+    expect(outputs.reduce((sum, { expired }) => sum + (expired as number), 0)).toBe(1);
+    expect(await clinic.find('Communication', `subject=Patient/${about.patient.id}`)).toHaveLength(1);
+  });
+
+  test('whoever moves the expiry in the Task moves nothing', async () => {
+    const { taskId } = await about.note();
+    const task = await about.task(taskId as string);
+    await clinic.doctor.client.updateResource<Task>({ ...task, restriction: { period: { end: '2999-01-01T00:00:00Z' } } });
+    const output = await later(25, () => queue.run({ taskId: taskId as string, decision: 'approve' }, physician));
+    expect(output).toMatchObject({ success: false, details: { reason: 'TAMPERED' } });
+    expect(await about.written()).toEqual({ Task: 1 });
+  });
+
+  test('a sweep is no business of patients', async () => {
+    const output = await clinic.execute('approval-queue', { action: 'sweep' }, await clinic.person('Patient'));
+    expect(output).toMatchObject({ success: false, errorCode: 'UNAUTHORIZED' });
+  });
+});
