@@ -696,6 +696,19 @@ describe('Approval Queue Bot', () => {
     refused(await clinic.execute('approval-queue', asking), 'FORGED');
   });
 
+  test.each(['approve', 'reject'])('a Task that is no command is left alone when somebody would %s it', async (decision) => {
+    const task = await clinic.create<Task>({
+      resourceType: 'Task',
+      status: 'in-progress',
+      intent: 'order',
+      code: { text: 'Turn the patient every two hours' },
+      for: { reference: `Patient/${about.patient.id}` },
+    });
+    const output = await about.decide(task.id, decision, physician.client);
+    expect(output).toMatchObject({ success: false, errorCode: 'INVALID_INPUT' });
+    expect(await one<Task>('Task')).toMatchObject({ status: 'in-progress', meta: { versionId: task.meta?.versionId } });
+  });
+
   test('needs every permission of its policy, and no more', async () => {
     const bot = clinic.clientWith(await clinic.tokenOf('approval-queue'), fetch);
     const trial = await tryPolicy(clinic, 'approval-queue', () => everything(clinic, { physician, pharmacist, bot }));

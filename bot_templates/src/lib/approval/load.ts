@@ -1,6 +1,7 @@
 import type { Task } from '@medplum/fhirtypes';
 import { readHistory } from '../commands/history.ts';
 import { findCommandBots } from '../commands/own-bots.ts';
+import { isApprovalTask } from '../commands/task.ts';
 import { asFailure, BotFailure } from '../failure.ts';
 import { parseReference } from '../ids.ts';
 import type { BotRun } from '../run.ts';
@@ -22,7 +23,7 @@ export async function findAuthors(run: BotRun): Promise<Authors> {
 
 /**
  * Reads a Task with its history, and notes whom it concerns for the audit trail.
- * @throws BotFailure INVALID_INPUT when there is no such Task
+ * @throws BotFailure INVALID_INPUT when there is no such Task, or it neither is nor says to be a command
  */
 export async function loadStanding(run: BotRun, taskId: string, authors: Authors): Promise<Standing | Untrusted> {
   run.resource = `Task/${taskId}`;
@@ -32,6 +33,11 @@ export async function loadStanding(run: BotRun, taskId: string, authors: Authors
       ? failure
       : new BotFailure('INVALID_INPUT', 'There is no such Task', { taskId });
   });
+  const ends = [versions[0], versions.at(-1)];
+  if (!ends.some((version) => version?.resource !== undefined && isApprovalTask(version.resource))) {
+    // Whoever names it by mistake must not end it: it is somebody's work, and no forgery of ours.
+    throw new BotFailure('INVALID_INPUT', 'The Task is no command that waits for approval', { taskId });
+  }
   const standing = standingOf(versions, authors);
   if (standing.trusted) {
     run.patientId = standing.command.patientId;
