@@ -10,6 +10,8 @@ import { type Hit as StoredHit, nearest, type Search } from './search-store.ts';
 /** What is looked for. */
 export interface Query extends Omit<Search, 'projectId' | 'modelVersion' | 'vector'> {
   query: string;
+  /** The run has read the patient already, with the same rights. */
+  patientRead?: boolean;
 }
 
 /** A record that the requester may read, with its best chunk. */
@@ -47,7 +49,7 @@ export async function retrieve(run: BotRun, task: ClinicTask, query: Query): Pro
   const limitMs = run.secrets.integer('EMBED_TIMEOUT_MS', 5_000, 100, 120_000);
   const [vectors, patientReadable, fieldsHidden] = await Promise.all([
     embedTexts(router, contract, task, 'query', [query.query], limitMs),
-    patientId === undefined ? true : mayReadPatient(run.medplum, patientId),
+    patientId === undefined || query.patientRead === true ? true : mayReadPatient(run.medplum, patientId),
     fieldsHiddenOf(run.medplum),
   ]);
   const found = await withDatabase(run.secrets, `medbots ${run.bot.key}`, (database) =>

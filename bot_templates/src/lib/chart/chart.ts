@@ -28,6 +28,8 @@ interface Parts {
   labs: Observation;
   /** Newest first. */
   vitals: Observation;
+  /** Of other categories or none, such as a social history. Newest first. */
+  otherObservations: Observation;
   procedures: Procedure;
   immunizations: Immunization;
   encounters: Encounter;
@@ -62,6 +64,11 @@ const SEARCHES: Record<ChartPart, { type: Resource['resourceType']; subject: str
   allergies: { type: 'AllergyIntolerance', subject: 'patient', query: '_sort=-_lastUpdated' },
   labs: { type: 'Observation', subject: 'subject', query: 'category=laboratory&_sort=-date' },
   vitals: { type: 'Observation', subject: 'subject', query: 'category=vital-signs&_sort=-date' },
+  otherObservations: {
+    type: 'Observation',
+    subject: 'subject',
+    query: 'category:not=laboratory,vital-signs&_sort=-date',
+  },
   procedures: { type: 'Procedure', subject: 'subject', query: '_sort=-date' },
   immunizations: { type: 'Immunization', subject: 'patient', query: '_sort=-date' },
   encounters: { type: 'Encounter', subject: 'subject', query: '_sort=-date' },
@@ -110,6 +117,7 @@ function emptyChart(): Chart {
     allergies: [],
     labs: [],
     vitals: [],
+    otherObservations: [],
     procedures: [],
     immunizations: [],
     encounters: [],

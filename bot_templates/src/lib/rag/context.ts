@@ -78,6 +78,7 @@ async function search(run: BotRun, question: RagQuestion): Promise<Retrieved & {
     return await retrieve(run, 'rag_query', {
       query: question.question,
       patientId: question.patientId,
+      patientRead: true,
       resourceTypes: undefined,
       contentType: undefined,
       dates: { start: undefined, end: undefined },

@@ -31,6 +31,7 @@ const ALWAYS: readonly ChartPart[] = [
   'allergies',
   'labs',
   'vitals',
+  'otherObservations',
 ];
 const WHEN_ASKED: readonly ChartPart[] = ['procedures', 'immunizations'];
 
@@ -44,23 +45,12 @@ export async function readRecord(
   question: string,
   asked: Asked
 ): Promise<StructuredRecord> {
-  const [chart, others] = await Promise.all([
-    readChart(run, patientId, [...ALWAYS, ...WHEN_ASKED.filter((part) => asked.parts.has(part))], 'DB_ERROR'),
-    // What has no category, or another than the chart asks for, such as a social history.
-    search(run, [`${observationsOf(patientId)}&category:not=laboratory,vital-signs&_sort=-date&_count=200`]),
-  ]);
-  const charted = distinct([...chart.labs, ...chart.vitals, ...others]);
+  const parts = [...ALWAYS, ...WHEN_ASKED.filter((part) => asked.parts.has(part))];
+  const chart = await readChart(run, patientId, parts, 'DB_ERROR');
+  const charted = distinct([...chart.labs, ...chart.vitals, ...chart.otherObservations]);
   const isNamed = (subject: Subject): boolean =>
     asked.measures.some((measure) => isMeasured(measure, subject)) || isNamedIn(question, subject);
-  const tokens = tokensOf(asked, charted, isNamed);
-  const whole = await search(
-    run,
-    tokens.length === 0
-      ? []
-      : [
-          `${observationsOf(patientId)}&combo-code=${tokens.map(encodeURIComponent).join(',')}&_sort=-date&_count=${MOST_OBSERVATIONS}`,
-        ]
-  );
+  const whole = await observationsOf(run, patientId, tokensOf(asked, charted, isNamed));
   const named = seriesOf(distinct([...whole, ...charted]), isNamed);
   const all = asked.everySeries && named.length === 0 ? seriesOf(charted, () => true) : named;
   return {
@@ -72,15 +62,17 @@ export async function readRecord(
   };
 }
 
-function observationsOf(patientId: string): string {
-  return `Observation?subject=Patient/${patientId}`;
-}
-
-/** A user who may not read Observations at all: the chart says so. */
-async function search(run: BotRun, searches: readonly string[]): Promise<Observation[]> {
-  const pages = searches.length === 0 ? [] : await searchAll(run, 'Reading Observations', searches, 'DB_ERROR');
-  return pages
-    .flatMap((page) => (page === 'unreadable' ? [] : (page.entry ?? []).map(({ resource }) => resource)))
+/** The Observations of some codes, also those that have one in a component, newest first; a chart has only so many. */
+async function observationsOf(run: BotRun, patientId: string, tokens: readonly string[]): Promise<Observation[]> {
+  if (tokens.length === 0) {
+    return [];
+  }
+  const codes = tokens.map(encodeURIComponent).join(',');
+  const search = `Observation?subject=Patient/${patientId}&combo-code=${codes}&_sort=-date&_count=${MOST_OBSERVATIONS}`;
+  const [page] = await searchAll(run, 'Reading Observations', [search], 'DB_ERROR');
+  // Who may not read them at all has none in the chart either, which says so.
+  return (page === undefined || page === 'unreadable' ? [] : (page.entry ?? []))
+    .map(({ resource }) => resource)
     .filter((resource): resource is Observation => resource?.resourceType === 'Observation')
     .filter((observation) => holds(observation, 'labs'));
 }
