@@ -78,6 +78,13 @@ def set_features(super_admin: Session, project_id: str, features: Sequence[str])
     medplum.expect(super_admin.change(f"fhir/R4/Project/{project_id}", operations))
 
 
+def lift_quota(super_admin: Session, project_id: str) -> None:
+    """Let the members of a project do as much in a minute as they like."""
+    setting = {"name": "enableFhirQuota", "valueBoolean": False}
+    operations = [{"op": "add", "path": "/systemSetting", "value": [setting]}]
+    medplum.expect(super_admin.change(f"fhir/R4/Project/{project_id}", operations))
+
+
 def remove_project(super_admin: Session, clinic: Clinic) -> None:
     """Remove a project with all it holds, and its owner."""
     clinic.admin.close()

@@ -41,6 +41,7 @@ def theatre(
     with router.running() as url:
         if super_admin_if_any is not None:
             clinic = projects.make_project(super_admin_if_any, "safety", ["bots"])
+            projects.lift_quota(super_admin_if_any, clinic.id)
         control = ModelControl(url)
         try:
             with (
