@@ -9,18 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-SHIPPED = frozenset(
-    {
-        "embedding",
-        "semantic-search",
-        "rag-pipeline",
-        "command-processor",
-        "approval-queue",
-        "clinical-decision-support",
-        "documentation-assistant",
-        "billing-code-suggester",
-        "audit-logging",
-    }
+SHIPPED = (
+    "embedding",
+    "semantic-search",
+    "rag-pipeline",
+    "command-processor",
+    "approval-queue",
+    "clinical-decision-support",
+    "documentation-assistant",
+    "billing-code-suggester",
+    "audit-logging",
 )
 """Keys of the bots that ship with medbots."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from medbots import errors, secret, state
-from medbots.bots import deployed, execution
+from medbots.bots import deployed, execution, words
 from medbots.checks import verification
 from medbots.cli import changes, db, options, render, render_checks, verify, wiring
 from medbots.database import connection as connection_module
@@ -23,18 +23,6 @@ if TYPE_CHECKING:
     from medbots.medplum.client import Client
 
 EMBEDDING, SEARCH = "embedding", "semantic-search"
-NEEDED = (
-    EMBEDDING,
-    SEARCH,
-    "rag-pipeline",
-    "command-processor",
-    "approval-queue",
-    "clinical-decision-support",
-    "documentation-assistant",
-    "billing-code-suggester",
-    "audit-logging",
-)
-"""The bots that have a part in the story."""
 _HITS = 3
 
 
@@ -207,7 +195,7 @@ async def _load(
 
 async def _bots(client: Client, namespace: str) -> dict[str, deployed.Bot]:
     found = await deployed.bots(client, namespace)
-    if missing := [key for key in NEEDED if key not in found]:
+    if missing := [key for key in words.SHIPPED if key not in found]:
         raise errors.InvalidError(f"the manifest has no bot {', '.join(missing)}")
     return found
 
