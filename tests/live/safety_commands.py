@@ -51,6 +51,7 @@ class CommandSteps(Steps):
         """Make a Task of `command` and call it `name`, as somebody or in the name of a `bot`.
 
         It is right in every detail but those that `set` says; `roles` and `mode` are of approval.
+        With `only` it is made nowhere, and what is called so has its fields.
         """
         scene = self._scene
         command = scene.filled(wish["command"])
@@ -59,16 +60,26 @@ class CommandSteps(Steps):
         forged = safety_forgery.task(scene.stage.namespace, command, requester, **more)
         forged |= scene.filled(wish.get("set", {}))
         name = wish.get("name", "task")
-        if "bot" in wish:
+        if wish.get("only"):
+            scene.answers[name] = forged
+        elif "bot" in wish:
             self._know(name, self._written(wish["bot"], forged))
         else:
             made = scene.people[wish.get("as", "admin")].session.create(forged)
             self._know(name, f"Task/{made['id']}")
 
+    def _do_new_bot(self, wish: Json) -> None:
+        """Make a Bot that writes what it is told, with `also` fields, until the end of the case."""
+        scene = self._scene
+        made = scene.made.bot(safety_forgery.WRITER)
+        scene.undo.append(lambda: scene.made.admin.delete(f"fhir/R4/Bot/{made['id']}"))
+        scene.made.admin.update({**made, **scene.filled(wish.get("also", {}))})
+        scene.known[wish["name"]] = made
+
     def _do_write_as(self, wish: Json) -> None:
         """Change `resource` in the name of `bot`: `set` fields."""
         scene = self._scene
-        current = scene.stage.clinic.admin.read(scene.reference(wish["resource"]))
+        current = scene.made.admin.read(scene.reference(wish["resource"]))
         changed = {**current, **scene.filled(wish["set"])}
         self._know(wish["resource"], self._written(wish["bot"], changed))
 
@@ -77,15 +88,18 @@ class CommandSteps(Steps):
         command_id = safety_forgery.command_id(self._scene.filled(wish["command"]))
         self._scene.answers[wish["name"]] = {"commandId": command_id}
 
-    def _written(self, key: str, resource: Json) -> str:
-        """Write a resource in the name of a bot, and return its reference."""
+    def _written(self, name: str, resource: Json) -> str:
+        """Write a resource in the name of a bot, ours or a new one, and return its reference."""
         scene = self._scene
-        undo = replace_code(scene.stage, scene.bot(key), safety_forgery.WRITER.encode())
-        try:
-            body = {"safetyWrite": resource}
-            made = medplum.expect(scene.stage.clinic.admin.execute(scene.bot(key), body))
-        finally:
-            undo()
+        body = {"safetyWrite": resource}
+        if name in scene.known:
+            made = medplum.expect(scene.made.admin.execute(scene.known[name]["id"], body))
+        else:
+            undo = replace_code(scene.stage, scene.bot(name), safety_forgery.WRITER.encode())
+            try:
+                made = medplum.expect(scene.made.admin.execute(scene.bot(name), body))
+            finally:
+                undo()
         return f"{made['resourceType']}/{made['id']}"
 
     def _do_role(self, wish: Json) -> None:

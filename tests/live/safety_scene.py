@@ -98,9 +98,10 @@ class Scene:
             return self.stage.namespace
         if name == "PROJECT":
             return self.stage.clinic.id
-        if name == "NOW" or name.startswith("HOURS_AGO:"):
-            hours = int(name.partition(":")[2] or 0)
-            return (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds")
+        if name == "NOW" or name.startswith("AFTER:"):
+            seconds = float(name.partition(":")[2] or 0)
+            instant = datetime.now(UTC) + timedelta(seconds=seconds)
+            return instant.isoformat(timespec="milliseconds")
         if name.startswith("BOT:"):
             return f"Bot/{self.bot(name.removeprefix('BOT:'))}"
         base, _, rest = name.partition(".")
