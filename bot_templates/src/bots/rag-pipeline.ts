@@ -74,7 +74,7 @@ export async function handler(
     const confidence = hundredths(confidenceOf(answer, (id) => context.passages.get(id)?.similarity ?? 0));
     noteQuery(run, question, context, { answer, confidence });
     return {
-      answer: answer.kept.map(({ text }) => text).join(' '),
+      answer: inProse(answer),
       refused: false,
       confidence,
       confidenceCalibrated: false,
@@ -133,6 +133,11 @@ function shared(
   };
 }
 
+/** The sentences as one text; one that a model left without its end gets a full stop. */
+function inProse({ kept }: GroundedAnswer): string {
+  return kept.map(({ text }) => (/[.!?:;。！？…]["')\]]?$/.test(text) ? text : `${text}.`)).join(' ');
+}
+
 /** The question and the answer are patient data: hashes, lengths and counts stand for them. */
 function noteQuery(
   run: BotRun,
@@ -141,7 +146,7 @@ function noteQuery(
   outcome: { answer?: GroundedAnswer; refused?: Refusal; confidence?: number; failure?: BotFailure }
 ): void {
   const { answer, refused: refusal, confidence, failure } = outcome;
-  const text = answer?.kept.map((sentence) => sentence.text).join(' ');
+  const text = answer && inProse(answer);
   run.audit.note({
     type: 'rag_query',
     action: 'E',
