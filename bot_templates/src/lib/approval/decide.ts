@@ -125,7 +125,8 @@ async function unlessWaiting(
 
 function wrongStatus(task: Task, namespace: string): BotFailure {
   const { taskId, status, businessStatus } = answer(namespace, task, []);
-  return refusal('WRONG_STATUS', `The Task is ${String(status)}`, { taskId, status, businessStatus });
+  const reason = businessStatus === 'expired' ? 'EXPIRED' : 'WRONG_STATUS';
+  return refusal(reason, `The Task is ${String(status)}`, { taskId, status, businessStatus });
 }
 
 function afterClaim(
