@@ -56,6 +56,7 @@ bench: build ## the benchmarks, as a table and as JSON
 docs: build ## the pages that are generated from the code
 	$(BIN)/python scripts/build_manifest_docs.py
 	$(BIN)/python scripts/build_checks_docs.py
+	$(BIN)/python scripts/build_safety_docs.py
 
 lock: ## pin every Python package anew, for every platform
 	$(PYTHON) -m venv $(VENV)-lock

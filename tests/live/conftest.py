@@ -11,6 +11,9 @@ from tests.live import local_stack, medplum, projects, router, scratch, target
 from tests.live import stage as stage_module
 from tests.live.medplum import Session
 from tests.live.projects import Clinic
+from tests.live.safety_model import ModelControl
+from tests.live.safety_people import People
+from tests.live.safety_theatre import Theatre
 from tests.live.scratch import Scratch
 from tests.live.stage import Stage
 from tests.live.target import Target
@@ -185,3 +188,37 @@ def records(deployed: Stage) -> Iterator[Scratch]:
     """What the test makes in the deployed project; deleted after it, with its rows."""
     with stage_module.records(deployed) as things:
         yield things
+
+
+@pytest.fixture(scope="module")
+def theatre(
+    super_admin_if_any: Session | None,
+    home: Clinic,
+    target: Target,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Theatre]:
+    """A clinic with all bots, and a model server of its own: faults must not meet other tests."""
+    folder = tmp_path_factory.mktemp("theatre")
+    clinic = home
+    with router.running() as url:
+        if super_admin_if_any is not None:
+            clinic = projects.make_project(super_admin_if_any, "safety", ["bots"])
+            projects.lift_quota(super_admin_if_any, clinic.id)
+        control = ModelControl(url)
+        try:
+            with (
+                stage_module.of(clinic, target.with_router(url, None), folder) as stage,
+                scratch.of(clinic) as made,
+            ):
+                stage.deploy()
+                people = People(made)
+                # A project of our own goes as a whole.
+                spare = super_admin_if_any is not None
+                try:
+                    yield Theatre(stage, people, control, folder, keeps=spare)
+                finally:
+                    people.close()
+        finally:
+            control.close()
+            if super_admin_if_any is not None:
+                projects.remove_project(super_admin_if_any, clinic)

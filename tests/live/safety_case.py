@@ -104,7 +104,7 @@ def _cases() -> Iterator[Case]:
         if file.name.startswith(GUARDS):
             continue
         for name, one in _load(file, fields).items():
-            yield Case(
+            case = Case(
                 id=f"{file.stem}.{name}",
                 what=one["what"],
                 bot=one["bot"],
@@ -115,6 +115,17 @@ def _cases() -> Iterator[Case]:
                 steps=tuple(one["do"]),
                 expect=tuple(one["expect"]),
             )
+            _see_that_each_model_is_judged(case)
+            yield case
+
+
+def _see_that_each_model_is_judged(case: Case) -> None:
+    modes = {WELL, *(model.name for model in case.models)}
+    judged = [set(wish.get("with", modes)) for wish in case.expect]
+    unknown = set().union(*judged) - modes
+    assert not unknown, f"{case.id}: no model is called {sorted(unknown)}"
+    missing = {model.name for model in case.models} - set().union(*judged)
+    assert not missing, f"{case.id}: nothing is expected with {sorted(missing)}"
 
 
 def _model(given: str | Json) -> Model:

@@ -17,7 +17,7 @@ class CommandSteps(Steps):
     def _do_command(self, wish: Json) -> None:
         """Hand in `command`, or `text` to the letter, `as` somebody; `save` the answer."""
         given = {"input": wish["command"]} if "command" in wish else {"text": wish["text"]}
-        more = {name: wish[name] for name in ("as", "headers", "save") if name in wish}
+        more: Json = {name: wish[name] for name in ("as", "headers", "save") if name in wish}
         self._do_execute({"bot": PROCESSOR, **given, **more})
 
     def _do_critical(self, name: str) -> None:
@@ -35,7 +35,7 @@ class CommandSteps(Steps):
 
     def _do_decide(self, wish: Json) -> None:
         """Decide about `task`: by default the doctor approves; `more` fields of the input."""
-        more = {name: wish[name] for name in ("as", "headers", "save") if name in wish}
+        more: Json = {name: wish[name] for name in ("as", "headers", "save") if name in wish}
         decision = {
             "taskId": f"${{{wish.get('task', 'task')}.id}}",
             "decision": wish.get("decision", "approve"),

@@ -57,6 +57,7 @@ class People:
         self._made = made
         self._here: dict[str, Actor] = {}
         self._door = threading.Lock()
+        self._application: Session | None = None
 
     def __getitem__(self, name: str) -> Actor:
         """Return somebody, who comes if they are not there yet."""
@@ -65,6 +66,11 @@ class People:
                 assert name in NAMES, f"nobody is called {name}"
                 self._here[name] = self._come(name)
             return self._here[name]
+
+    def close(self) -> None:
+        """Let go of the application's connection; the members' go with the members."""
+        if self._application:
+            self._application.close()
 
     def _come(self, name: str) -> Actor:
         match name:
@@ -85,7 +91,8 @@ class People:
         with admin.with_token(None) as nobody:
             form = {"client_id": made["id"], "client_secret": made["secret"]}
             answer = nobody.token(grant_type="client_credentials", **form)
-        return Actor(admin.with_token(medplum.expect(answer)["access_token"]), profile)
+        self._application = admin.with_token(medplum.expect(answer)["access_token"])
+        return Actor(self._application, profile)
 
     def _admin(self) -> Actor:
         session = self._made.clinic.admin

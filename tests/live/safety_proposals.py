@@ -12,6 +12,8 @@ import yaml
 
 from tests.live.safety_yaml import Json, Loader, mapping, named
 
+__all__ = ["Loader"]
+
 _RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 _INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 _ICD10CM = "http://hl7.org/fhir/sid/icd-10-cm"

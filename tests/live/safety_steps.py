@@ -89,11 +89,13 @@ class Steps:
         self._scene.known[wish["resource"]] = session.update(changed)
 
     def _do_patch(self, wish: Json) -> None:
+        """Send JSON Patch `operations` to `resource`, `as` somebody."""
         session = self._scene.people[wish.get("as", "admin")].session
         path = f"fhir/R4/{self._scene.reference(wish['resource'])}"
         medplum.expect(session.change(path, self._filled(wish["operations"])))
 
     def _do_delete(self, wish: str) -> None:
+        """Delete a resource."""
         medplum.expect(self._admin.delete(f"fhir/R4/{self._scene.reference(wish)}"))
 
     def _do_put_back(self, wish: Json) -> None:
@@ -139,6 +141,7 @@ class Steps:
         self._scene.ran.append("embedding")
 
     def _do_pause(self, seconds: float) -> None:
+        """Wait for some seconds, where something else is to have begun."""
         time.sleep(seconds)
 
     def _do_fault(self, wish: Json) -> None:

@@ -8,7 +8,7 @@ over it. Every other resource is written out.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import yaml
@@ -22,7 +22,21 @@ _TERMS = "http://terminology.hl7.org/CodeSystem"
 
 
 class Loader(yaml.SafeLoader):
-    """A safe loader that knows the short forms."""
+    """A safe loader that knows the short forms, and takes no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a mapping, each of whose keys stands there once.
+
+        Raises:
+            yaml.YAMLError: one stands there twice, and would be lost.
+        """
+        keys = [one.value for one, _ in node.value if isinstance(one, yaml.ScalarNode)]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"twice: {sorted(twice)}", node.start_mark
+            )
+        return super().construct_mapping(node, deep=deep)
 
 
 def _base64(text: str) -> str:

@@ -1,0 +1,25 @@
+"""Each guard of the bots taken away, and the attacks that it stops played again.
+
+A case that holds without its guard shows nothing, so each has to fail. This is a module of its own
+for the sake of time: another process can play the cases meanwhile.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.live import safety_case
+from tests.live.safety_case import Guard
+from tests.live.safety_theatre import Theatre
+
+CASES = safety_case.cases()
+GUARDS = safety_case.guards()
+
+
+@pytest.mark.parametrize("guard", GUARDS.values(), ids=lambda guard: guard.name)
+def test_without_its_guard_the_attack_succeeds(theatre: Theatre, guard: Guard) -> None:
+    """With a guard taken out of the bots, each case that it stops fails, in some mode."""
+    with theatre.without(guard):
+        for case in (case for case in CASES if case.guard == guard.name):
+            broken = any(theatre.breaks(case, model) for model in (*case.models, None))
+            assert broken, f"{case.id} holds without {guard.name}, so it does not test it"
