@@ -14,13 +14,27 @@ from tests.live.plans import CHANGES, change_of, check_shape, to_do
 from tests.live.scratch import Scratch
 from tests.live.stage import Stage
 
-KEYS = {
+EMBEDDED = {
     "embedding-diagnostic-report": "DiagnosticReport",
     "embedding-document-reference": "DocumentReference",
     "embedding-observation": "Observation",
     "embedding-condition": "Condition",
     "embedding-medication-statement": "MedicationStatement",
 }
+KEYS = {
+    **EMBEDDED,
+    "cds-encounter": "Encounter",
+    "cds-medication-request": "MedicationRequest",
+    "billing-encounter-finished": "Encounter?status=finished",
+    "approval-queue-task": "Task?code=ai-approval",
+}
+RUN = {
+    "embedding": set(EMBEDDED),
+    "clinical-decision-support": {"cds-encounter", "cds-medication-request"},
+    "billing-code-suggester": {"billing-encounter-finished"},
+    "approval-queue": {"approval-queue-task"},
+}
+"""Which bot runs on which."""
 ONE = "embedding-condition"
 INTERACTION = "https://medplum.com/fhir/StructureDefinition/subscription-supported-interaction"
 
@@ -53,14 +67,14 @@ class TestFirst:
         check_shape(done, dry_run=False)
         assert {each["kind"] for each in done["changes"]} == {"subscription"}
         assert done["summary"]["create"] == len(KEYS)
-        bot = f"Bot/{stage.bot('embedding')['id']}"
+        bots = {f"Bot/{stage.bot(key)['id']}": key for key in RUN}
         for key, criteria in KEYS.items():
             made = stage.subscription(key)
             assert made["id"] == change_of(done, "subscription", key)["id"]
             assert (made["status"], made["criteria"]) == ("active", criteria)
-            assert made["channel"] == {"type": "rest-hook", "endpoint": bot}
-            assert made["reason"].startswith("Embedding - ")
-            assert "extension" not in made
+            assert made["channel"]["type"] == "rest-hook"
+            assert key in RUN[bots[made["channel"]["endpoint"]]]
+            assert ("extension" in made) == (key == "billing-encounter-finished")
         again = stage.medbots.json("subscriptions", "sync")
         assert to_do(again) == []
         assert again["requests"] == 2
@@ -163,7 +177,7 @@ def test_the_list_has_the_contracts_shape(synced: Stage, made_by_hand: Json) -> 
         assert set(row) >= {"key", "name", "criteria", "bot", "status", "id", "owned"}
     owned = {row["key"]: row for row in rows if row["owned"]}
     assert {key: row["criteria"] for key, row in owned.items()} == KEYS
-    assert {row["bot"] for row in owned.values()} == {"embedding"}
+    assert {key for key, row in owned.items() if row["bot"] == "embedding"} == set(EMBEDDED)
     (theirs,) = (row for row in rows if row["id"] == made_by_hand["id"])
     assert (theirs["owned"], theirs["key"]) == (False, None)
     assert theirs["bot"] == made_by_hand["channel"]["endpoint"]

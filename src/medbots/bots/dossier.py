@@ -98,7 +98,7 @@ def _version(task: dict[str, Any], names: fhir.Names) -> Version:
 def _warnings(
     versions: Sequence[Version], processor: Bot | None, *, deleted: bool, whole: bool
 ) -> Iterator[str]:
-    first, now = versions[0], versions[-1].task
+    first = versions[0]
     if not whole:
         yield "its history is longer than anybody reads"
     if deleted:
@@ -109,5 +109,5 @@ def _warnings(
         yield f"{first.author or 'somebody'} handed it in, and not the Command Processor Bot"
     if first.task.digest != hashlib.sha256(first.task.text.encode()).hexdigest():
         yield "its command is not the one that its hash stands for"
-    if now.text != first.task.text:
+    if any(one.task.text != first.task.text for one in versions):
         yield "its command was changed since; what is shown is the one that was handed in"

@@ -15,7 +15,8 @@ _HARMLESS = {"reason", "meta.tag"}
 """Fields of a Subscription that have no part in whether it fires."""
 
 _BECOMES_FINISHED = (
-    "%current.status = 'finished' and (%previous.exists().not() or %previous.status != 'finished')"
+    "(%previous.status.exists().not() or %previous.status != 'finished') and "
+    "%current.status = 'finished'"
 )
 """The packaged expression, which a record that is created finished fulfils."""
 

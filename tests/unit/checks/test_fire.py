@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from medbots import check, errors, model
+from medbots import assets, check, errors, manifest, model
 from medbots.checks import catalogue, rows
 from tests.support import specs
 from tests.support.stand import Stand
@@ -329,3 +329,13 @@ async def test_create_only_does_not_wait_for_the_deletion() -> None:
     stand.clinic.bot.follows = False
     assert (await fire(stand)).status is PASS
     assert_clean(stand)
+
+
+def test_every_packaged_subscription_is_fired() -> None:
+    """Each of the nine subscriptions of the manifest that ships has its fire check."""
+    packaged = manifest.load(assets.bot_templates() / "medbots.yaml")
+    stand = Stand(bots=packaged.bots, subscriptions=packaged.subscriptions)
+    ids = {one.id for one in catalogue.checks_of(stand.target())}
+    assert {name for name in ids if name.startswith("fire.")} == {
+        f"fire.{one.key}" for one in packaged.subscriptions
+    }
