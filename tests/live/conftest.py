@@ -198,6 +198,8 @@ def theatre(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Theatre]:
     """A clinic with all bots, and a model server of its own: faults must not meet other tests."""
+    if super_admin_if_any is None and "bots" not in home.features:
+        pytest.skip(NO_BOTS)
     folder = tmp_path_factory.mktemp("theatre")
     clinic = home
     with router.running() as url:

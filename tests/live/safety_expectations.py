@@ -44,13 +44,6 @@ class Expectations:
             if seen != self._filled(value):
                 raise BrokenError(f"{path} is {seen!r}, not {value!r}, in {short(answer)}")
 
-    def _expect_answer_not(self, what: Json) -> None:
-        """The answer has not these values at these dotted paths."""
-        answer = self._answer(what)
-        for path, value in what["has"].items():
-            if at(answer, path) == self._filled(value):
-                raise BrokenError(f"{path} is {value!r} in {short(answer)}")
-
     def _expect_of_answers(self, what: Json) -> None:
         """Of several answers (`of`), so many (`is`) have these values."""
         wanted = self._filled(what["has"])
@@ -84,11 +77,6 @@ class Expectations:
         for text in map(str, self._filled(texts)):
             if text.lower() in said.lower():
                 raise BrokenError(f"{text!r} was said")
-
-    def _expect_quick(self, seconds: float) -> None:
-        """No run took longer."""
-        if self._scene.seconds > seconds:
-            raise BrokenError(f"a run took {self._scene.seconds:.1f} s")
 
     def _expect_asked(self, what: Json) -> None:
         """The model was asked so many times (`is`), each time at most so much (`characters`)."""

@@ -9,9 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import yaml
+from psycopg import sql
 
 from medbots import assets
 from medbots.bundler import esbuild, tools
+from tests.live import stage as stage_module
 from tests.live.medplum import Json
 from tests.live.safety_case import Guard
 from tests.live.safety_scene import replace_code
@@ -89,5 +91,7 @@ def _loosen(stage: Stage, wish: Json) -> Callable[[], object]:
 
 
 def _tell(stage: Stage, statement: str) -> None:
+    """Run a statement as the owner of the database; `{role}` is the role of the project's bots."""
+    role = sql.Identifier(stage_module.role_of(stage))
     with stage.database() as connection:
-        connection.execute(statement.encode())
+        connection.execute(sql.SQL(statement).format(role=role))

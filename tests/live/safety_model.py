@@ -30,6 +30,11 @@ class ModelControl:
         """Have the model at its best again."""
         self._client.delete("faults").raise_for_status()
 
+    def pending(self) -> list[Json]:
+        """Return the faults that are still to come."""
+        faults: list[Json] = self._client.get("faults").raise_for_status().json()["faults"]
+        return faults
+
     def chats(self) -> list[Json]:
         """Return the chat calls since the beginning: task, sources, characters, fault."""
         calls = self._client.get("requests").raise_for_status().json()["requests"]

@@ -39,8 +39,6 @@ class Scene:
     """What bots answered, by name."""
     ran: list[str] = field(default_factory=list)
     """Keys of the bots that are known to have run."""
-    seconds: float = 0.0
-    """How long the longest run of a bot took."""
     begun: str = ""
     """When the attack began, by the server's clock."""
     undo: list[Callable[[], object]] = field(default_factory=list)

@@ -49,10 +49,8 @@ class Steps:
             **self._filled(wish.get("headers", {})),
         }
         session = scene.people[wish.get("as", "doctor")].session
-        begun = time.monotonic()
         path = f"fhir/R4/Bot/{scene.bot(key)}/$execute"
         answer = session.post(path, content=content.encode("utf-8", "replace"), headers=headers)
-        scene.seconds = max(scene.seconds, time.monotonic() - begun)
         scene.answers[wish.get("save", "answer")] = said = _content(answer)
         if isinstance(said, dict) and isinstance(said.get("success"), bool):
             scene.ran.append(key)
@@ -143,6 +141,10 @@ class Steps:
     def _do_pause(self, seconds: float) -> None:
         """Wait for some seconds, where something else is to have begun."""
         time.sleep(seconds)
+
+    def _do_struck(self, _: object) -> None:
+        """Wait until every fault that was to come has come."""
+        polling.until(lambda: not self._scene.model.pending(), "the fault to strike")
 
     def _do_fault(self, wish: Json) -> None:
         """Have the model server do something wrong from now on."""
