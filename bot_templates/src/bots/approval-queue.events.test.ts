@@ -391,6 +391,19 @@ describe('Approval Queue Bot, by its subscription', () => {
         details: { reason: 'WRONG_STATUS', status },
       });
     });
+
+    test.each(['requested', 'on-hold', 'accepted'] as const)('it is not revived as %s', async (status) => {
+      const { taskId } = await about.note();
+      await settled(taskId);
+      await edit(taskId, physician, { status: 'cancelled' });
+      await edit(taskId, clerk, { status });
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({
+        success: false,
+        details: { reason: 'WRONG_STATUS' },
+      });
+      await until(async () => (await about.task(taskId as string)).status === 'cancelled');
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
   });
 
   test('a delivered Task is read again: what a caller claims of it changes nothing', async () => {

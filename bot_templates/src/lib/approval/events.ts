@@ -8,7 +8,7 @@ import { answer } from './answer.ts';
 import { decide } from './decide.ts';
 import { endUntrusted, expire, isExpired } from './end.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
-import type { Authors, Standing } from './standing.ts';
+import { type Authors, type Standing, STOPPED } from './standing.ts';
 import { nextVersion } from './versions.ts';
 
 /** Statuses by which a Task asks for nothing, and claims no more than that nothing was done. */
@@ -82,10 +82,21 @@ export async function heed(run: BotRun, authors: Authors, device: string, standi
         commandId: run.commandId,
         detail: { command: standing.command.name, decision: 'stopped', status: standing.current.status },
       });
-      return answer(run.namespace, standing.current, []);
+      return answer(run.namespace, await stop(run, standing), []);
     default:
       return { ...answer(run.namespace, standing.current, []), ignored: true };
   }
+}
+
+/** What somebody ended, and somebody set back, must not look as if it still waited. */
+async function stop(run: BotRun, standing: Standing): Promise<Task> {
+  const { current, approvals, modified } = standing;
+  if (STOPPED.includes(current.status)) {
+    return current;
+  }
+  const change = { status: 'cancelled', businessStatus: 'withdrawn', approvals, modified } as const;
+  const written = await write(run, nextVersion(run.namespace, standing, change));
+  return written.changed ? current : (written.resource as Task);
 }
 
 /** An acceptance that does not count must not look as if it did: the Task goes back to where it stood. */

@@ -128,6 +128,8 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
 }
 
 const ENDED: readonly string[] = ['completed', 'rejected', 'cancelled', 'failed'];
+/** Statuses by which a person puts an end to it. */
+export const STOPPED: readonly string[] = ['rejected', 'cancelled', 'failed', 'entered-in-error'];
 
 /** What nobody may change: whom and what it concerns, and what is to be done, by whom, until when. */
 const FIXED = [
@@ -209,7 +211,15 @@ function handOf(versions: readonly Version<Task>[], own: Task, queue: string): B
     versions.findIndex(({ resource }) => resource?.meta?.versionId === own.meta?.versionId)
   );
   const status = since[0]?.resource?.status;
-  if (status === undefined || status === own.status || ENDED.includes(own.status)) {
+  if (status === undefined || ENDED.includes(own.status)) {
+    return { kind: 'nothing' };
+  }
+  const pretends = status === 'completed' || (status === 'in-progress' && own.status !== 'in-progress');
+  // Whoever ends it ends it for good, and nobody revives it by setting it back.
+  if (!pretends && since.some(({ resource }) => STOPPED.includes(resource?.status ?? ''))) {
+    return { kind: 'stopped' };
+  }
+  if (status === own.status) {
     return { kind: 'nothing' };
   }
   switch (status) {
@@ -219,11 +229,6 @@ function handOf(versions: readonly Version<Task>[], own: Task, queue: string): B
       const { author, onBehalfOf } = accepted as Version<Task>;
       return author === queue ? { kind: 'nothing' } : { kind: 'accepted', author, onBehalfOf };
     }
-    case 'rejected':
-    case 'cancelled':
-    case 'failed':
-    case 'entered-in-error':
-      return { kind: 'stopped' };
     case 'completed':
     case 'in-progress':
       return 'pretended';
