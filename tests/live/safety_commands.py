@@ -83,6 +83,16 @@ class CommandSteps(Steps):
         changed = {**current, **scene.filled(wish["set"])}
         self._know(wish["resource"], self._written(wish["bot"], changed))
 
+    def _do_asleep(self, wish: Json) -> None:
+        """Do steps (`do`) while `bot` hears events and does nothing."""
+        scene = self._scene
+        wake = replace_code(scene.stage, scene.bot(wish["bot"]), safety_forgery.WRITER.encode())
+        try:
+            for step in wish["do"]:
+                self.do(step)
+        finally:
+            wake()
+
     def _do_identify(self, wish: Json) -> None:
         """Work out the id of `command` as anybody can, and call it `name`."""
         command_id = safety_forgery.command_id(self._scene.filled(wish["command"]))
