@@ -154,21 +154,9 @@ export class Case {
 
   /** Clinical records of the patient other than those that a test made: types and numbers. */
   async written(): Promise<Record<string, number>> {
-    const counts: Record<string, number> = {};
-    for (const [type, query] of [
-      ['Flag', 'patient'],
-      ['DocumentReference', 'patient'],
-      ['Condition', 'patient'],
-      ['Claim', 'patient'],
-      ['ServiceRequest', 'patient'],
-      ['MedicationRequest', 'patient'],
-      ['Task', 'patient'],
-    ] as const) {
-      const found = await this.clinic.find(type, `${query}=Patient/${this.patient.id}`);
-      if (found.length > 0) {
-        counts[type] = found.length;
-      }
-    }
-    return counts;
+    const types = ['Flag', 'DocumentReference', 'Condition', 'Claim', 'ServiceRequest', 'MedicationRequest', 'Task'] as const;
+    const found = await Promise.all(types.map((type) => this.clinic.find(type, `patient=Patient/${this.patient.id}`)));
+    const counts = types.map((type, index) => [type, found[index]?.length ?? 0] as const);
+    return Object.fromEntries(counts.filter(([, count]) => count > 0));
   }
 }

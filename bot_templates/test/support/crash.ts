@@ -2,25 +2,28 @@ import type { BotEvent, MedplumClient } from '@medplum/core';
 import type { Clinic, Member, Output } from './clinic.ts';
 import { executeEvent, subscriptionEvent } from './events.ts';
 
-/** A fetch that dies with its process at one of its requests: from then on nothing is sent. */
+/** A fetch that dies with its process at one of its requests, and sends nothing from then on; or loses that one only. */
 export class MortalFetch {
   /** Requests that were made. */
   count = 0;
   readonly #at: number;
   readonly #moment: 'before' | 'after';
+  readonly #lives: boolean;
 
   /**
    * @param at - The request at which it dies; 0 never.
    * @param moment - Whether the server still gets that request.
+   * @param lives - Whether only that request is lost, and the process goes on.
    */
-  constructor(at: number, moment: 'before' | 'after') {
+  constructor(at: number, moment: 'before' | 'after', lives = false) {
     this.#at = at;
     this.#moment = moment;
+    this.#lives = lives;
   }
 
   readonly fetch: typeof fetch = async (input, init) => {
     this.count++;
-    const dead = this.#at > 0 && this.count > this.#at;
+    const dead = this.#at > 0 && this.count > this.#at && !this.#lives;
     const dying = this.#at > 0 && this.count === this.#at;
     if (dead || (dying && this.#moment === 'before')) {
       throw new Error('the process is gone');

@@ -1,10 +1,10 @@
 import type { Provenance, Task } from '@medplum/fhirtypes';
-import { type Effect, findEffects, referenceTo, writeEffects } from '../commands/carry-out.ts';
+import { accepted, type Effect, findEffects, referenceTo, requireOurs, writeEffects } from '../commands/carry-out.ts';
 import type { Command, EffectContext, Facts, Write } from '../commands/kind.ts';
 import { kindOf } from '../commands/kinds.ts';
 import { basisOf } from '../commands/process.ts';
 import { provenance } from '../commands/provenance.ts';
-import { hasTransactions, resolved, write, writeAtOnce } from '../commands/writing.ts';
+import { hasTransactions, resolved, type Written, write, writeAtOnce } from '../commands/writing.ts';
 import { asFailure, BotFailure } from '../failure.ts';
 import type { BotRun } from '../run.ts';
 import { answer } from './answer.ts';
@@ -81,9 +81,14 @@ async function carryOut(run: BotRun, authors: Authors, claimed: Claimed): Promis
     prepared: await kind.prepare?.(run, command),
   };
   if (claimed.fresh && found.size === 0 && (await hasTransactions(run))) {
-    const task = await carryOutAtOnce(run, claimed, command, context);
+    const task = await carryOutAtOnce(run, claimed, command, context, bots);
     if (task !== undefined) {
       return task;
+    }
+    // The answer may have been lost, and not the transaction.
+    const now = await loadStanding(run, standing.original.id as string, authors);
+    if (now.trusted && now.claim?.id !== standing.claim.id) {
+      return noteExecuted(run, now.own);
     }
   }
   const references = new Map<string, string>();
@@ -96,7 +101,8 @@ async function carryOutAtOnce(
   run: BotRun,
   { standing, device }: Claimed,
   command: Command,
-  context: EffectContext
+  context: EffectContext,
+  bots: readonly string[]
 ): Promise<Task | undefined> {
   const writes = kindOf(command.name).writes(command, context);
   const targets = writes.map(({ fullUrl }) => fullUrl);
@@ -118,8 +124,12 @@ async function carryOutAtOnce(
   try {
     requireTime(standing);
     const written = await writeAtOnce(run, entries);
-    const last = written === 'changed' ? undefined : written.at(-1);
-    return last === undefined || last.changed ? undefined : noteExecuted(run, last.resource as Task);
+    if (written === 'changed') {
+      return undefined;
+    }
+    const effects = written.slice(0, writes.length).map(accepted);
+    await requireOurs(run, effects, context.commandId, bots);
+    return noteExecuted(run, accepted(written.at(-1) as Written).resource as Task);
   } catch (error) {
     const failure = asFailure(error, 'DB_ERROR');
     // What is refused as a whole may tell step by step what is wrong with it. What took too long may still happen.
@@ -221,8 +231,7 @@ async function writeLast(run: BotRun, authors: Authors, claimed: Standing, chang
     requireTime(claimed);
     const written = await write(run, nextVersion(run.namespace, standing, change));
     if (!written.changed) {
-      const task = written.resource as Task;
-      return task.status === 'completed' ? noteExecuted(run, task) : task;
+      return noteExecuted(run, written.resource as Task);
     }
     const now = await loadStanding(run, claimed.original.id as string, authors);
     if (!now.trusted) {
@@ -230,14 +239,18 @@ async function writeLast(run: BotRun, authors: Authors, claimed: Standing, chang
     }
     if (now.claim?.id !== claimed.claim?.id) {
       // Another run took over and came to the end, or is on its way there.
-      return now.own;
+      return noteExecuted(run, now.own);
     }
     standing = now;
   }
   throw new BotFailure('DB_ERROR', 'The Task was changed again and again while it was to be completed');
 }
 
+/** Notes the end of a command that was carried out; rather twice than not at all. */
 function noteExecuted(run: BotRun, task: Task): Task {
+  if (task.status !== 'completed') {
+    return task;
+  }
   run.audit.note({
     type: 'command_executed',
     action: 'C',

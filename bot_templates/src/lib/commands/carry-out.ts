@@ -67,14 +67,29 @@ export async function writeEffects(
   for (const entry of kindOf(command.name).writes(command, context)) {
     beforeEach();
     const effect = accepted(await write(run, resolved(entry, references)));
-    const identifier = commandIdentifier(run.namespace, context.commandId);
-    if (!effect.created && entry.request.method === 'POST' && !(await isIdentifiedBy(run, effect.resource, identifier, bots))) {
-      throw identifierTaken(effect.resource);
-    }
+    await requireOurs(run, [effect], context.commandId, bots);
     references.set(entry.fullUrl, referenceTo(effect.resource));
     done.push(effect);
   }
   return done;
+}
+
+/**
+ * Makes sure that what was there already is the work of these bots.
+ * @throws BotFailure SAFETY_BLOCKED with `details.reason` IDENTIFIER_TAKEN
+ */
+export async function requireOurs(
+  run: BotRun,
+  effects: readonly Effect[],
+  commandId: string,
+  bots: readonly string[]
+): Promise<void> {
+  const identifier = commandIdentifier(run.namespace, commandId);
+  for (const { resource, created } of effects) {
+    if (!created && !(await isIdentifiedBy(run, resource, identifier, bots))) {
+      throw identifierTaken(resource);
+    }
+  }
 }
 
 /** @throws BotFailure SAFETY_BLOCKED with `details.reason` TARGET_CHANGED */
