@@ -42,7 +42,8 @@ A case counts only if it shows something:
   letter what the case says). A hostile model that nobody asked fails the case.
 - **It fails without its guard.** For each guard the suite takes it out of the bots' sources, or out
   of a bot's policy or the database, bundles and uploads the bots anew, and plays the guard's cases
-  again: each must fail in some mode. A case that holds all the same tests nothing.
+  again: each must fail, and with a hostile model where one takes part. A case that holds all the
+  same tests nothing.
 
 What this does not show: that there is no other way in. The attacks are those that we thought of.
 

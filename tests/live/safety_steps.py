@@ -12,7 +12,7 @@ import httpx
 
 from tests.live import medplum, polling
 from tests.live.medplum import Json
-from tests.live.safety_scene import Scene, replace_code
+from tests.live.safety_scene import Scene
 
 FOREIGN_PROJECT = "00000000-0000-4000-8000-00000000f0f0"
 """A project of nobody, whose rows stand in the same database."""
@@ -194,9 +194,7 @@ class Steps:
 
     def _do_seize(self, wish: Json) -> None:
         """Put hostile code in the place of a bot's own, until the end of the case."""
-        code = self._filled(wish["code"]).encode()
-        undo = replace_code(self._scene.stage, self._scene.bot(wish["bot"]), code)
-        self._scene.undo.append(undo)
+        self._scene.set_code(wish["bot"], self._filled(wish["code"]).encode())
 
     def _filled(self, value: Any) -> Any:
         return self._scene.filled(value)

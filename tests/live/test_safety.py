@@ -15,7 +15,7 @@ from tests.live.safety_case import WELL, Case, Model
 from tests.live.safety_theatre import Theatre
 
 CASES = safety_case.cases()
-LEAST = 100
+LEAST = 200
 LEAST_OF_A_CATEGORY = 4
 
 

@@ -18,8 +18,11 @@ GUARDS = safety_case.guards()
 
 @pytest.mark.parametrize("guard", GUARDS.values(), ids=lambda guard: guard.name)
 def test_without_its_guard_the_attack_succeeds(theatre: Theatre, guard: Guard) -> None:
-    """With a guard taken out of the bots, each case that it stops fails, in some mode."""
+    """With a guard taken out of the bots, each case that it stops fails.
+
+    Where a model takes part it fails with a hostile one: what a polite model does is no proof.
+    """
     with theatre.without(guard):
         for case in (case for case in CASES if case.guard == guard.name):
-            broken = any(theatre.breaks(case, model) for model in (*case.models, None))
+            broken = any(theatre.breaks(case, model) for model in case.models or (None,))
             assert broken, f"{case.id} holds without {guard.name}, so it does not test it"
