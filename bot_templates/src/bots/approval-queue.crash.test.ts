@@ -142,7 +142,7 @@ describe('after a crash at any request', () => {
           expect(again).toMatchObject(again.alreadyDone ? { success: true } : { status: whole.status });
         }
       }
-    }, 120_000);
+    }, 300_000);
   });
 
   test('a fresh claim is left alone; a stale one is taken over, and several that do so at once do it once', async () => {

@@ -15,7 +15,7 @@ test('the Approval Queue Bot needs every permission of its policy, and no more',
   const trial = await tryPolicy(clinic, 'approval-queue', () => everything(clinic, { physician, pharmacist, bot }));
   expect(trial.whole).not.toMatch(/INVALID|DB_ERROR|UNAUTHORIZED/);
   expect(trial.needless).toEqual(['AuditEvent read']);
-}, 240_000);
+}, 600_000);
 
 /** One of everything that the bot does; what came of it, without ids. */
 async function everything(

@@ -47,5 +47,5 @@ describe('after a crash at any request', () => {
         }
       }
     }
-  }, 60_000);
+  }, 120_000);
 });

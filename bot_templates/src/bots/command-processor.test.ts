@@ -689,7 +689,7 @@ describe('Command Processor Bot', () => {
     expect(trial.whole).not.toMatch(/INVALID|DB_ERROR|UNAUTHORIZED/);
     // Whoever writes the trail may read it: that is the contract of every bot.
     expect(trial.needless).toEqual(['AuditEvent read']);
-  }, 120_000);
+  }, 300_000);
 
   test("the page's example", async () => {
     const observation = await about.potassium();

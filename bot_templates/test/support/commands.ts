@@ -111,29 +111,29 @@ export class Case {
   /** One record of each further type that a command may cite. */
   async recordsOfEveryType(): Promise<{ resourceType: string; id: string }[]> {
     const { subject } = this;
-    return [
-      await this.clinic.create({
+    return Promise.all([
+      this.clinic.create({
         resourceType: 'AllergyIntolerance',
         clinicalStatus: {
           coding: [{ system: 'http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical', code: 'active' }],
         },
         patient: subject,
       }),
-      await this.clinic.create({ resourceType: 'Condition', subject }),
-      await this.clinic.create({ resourceType: 'DetectedIssue', status: 'final', patient: subject }),
-      await this.clinic.create({ resourceType: 'DiagnosticReport', status: 'final', code: { text: 'x' }, subject }),
-      await this.clinic.create({ resourceType: 'DocumentReference', status: 'current', content: [{ attachment: { title: 'x' } }], subject }),
-      await this.clinic.create({ resourceType: 'GuidanceResponse', status: 'success', moduleUri: 'urn:x', subject }),
-      await this.clinic.create({
+      this.clinic.create({ resourceType: 'Condition', subject }),
+      this.clinic.create({ resourceType: 'DetectedIssue', status: 'final', patient: subject }),
+      this.clinic.create({ resourceType: 'DiagnosticReport', status: 'final', code: { text: 'x' }, subject }),
+      this.clinic.create({ resourceType: 'DocumentReference', status: 'current', content: [{ attachment: { title: 'x' } }], subject }),
+      this.clinic.create({ resourceType: 'GuidanceResponse', status: 'success', moduleUri: 'urn:x', subject }),
+      this.clinic.create({
         resourceType: 'Immunization',
         status: 'completed',
         vaccineCode: { text: 'x' },
         occurrenceDateTime: '2024-01-01',
         patient: subject,
       }),
-      await this.clinic.create({ resourceType: 'Procedure', status: 'completed', subject }),
-      await this.clinic.create({ resourceType: 'ServiceRequest', status: 'active', intent: 'order', subject }),
-    ];
+      this.clinic.create({ resourceType: 'Procedure', status: 'completed', subject }),
+      this.clinic.create({ resourceType: 'ServiceRequest', status: 'active', intent: 'order', subject }),
+    ]);
   }
 
   /** Every Task about the patient. */
