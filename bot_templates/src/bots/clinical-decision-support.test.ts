@@ -140,6 +140,25 @@ describe('Clinical Decision Support Bot', () => {
       expect(JSON.stringify(output)).not.toContain('Zyxomab');
     });
 
+    test('an order whose code and words name different drugs counts as both, and is told', async () => {
+      const order = await it.order('Aspirin 81 mg', {
+        medicationCodeableConcept: {
+          coding: [{ system: 'http://www.nlm.nih.gov/research/umls/rxnorm', code: '11289', display: 'warfarin' }],
+          text: 'Aspirin 81 mg',
+        },
+      });
+      const [ofAspirin, ofWarfarin] = [await it.order('Prednisone 10 mg'), await it.order('Fluconazole 100 mg')];
+      const output = await it.ask();
+      expect(output).toMatchObject({
+        unrecognised: [`MedicationRequest/${order.id}`],
+        contradictory: [`MedicationRequest/${order.id}`],
+      });
+      expect(output.warnings).toContain('CONTRADICTORY_MEDICATION');
+      const implicated = (output.interactions as { implicated: string[] }[]).flatMap((each) => each.implicated);
+      expect(implicated).toContain(`MedicationRequest/${ofAspirin.id}`);
+      expect(implicated).toContain(`MedicationRequest/${ofWarfarin.id}`);
+    });
+
     test('a Medication that can no longer be read ends no issue', async () => {
       const medication = await clinic.create({ resourceType: 'Medication', code: { text: 'Warfarin' } });
       await it.order('', { medicationReference: { reference: `Medication/${medication.id}` } });

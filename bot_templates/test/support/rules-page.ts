@@ -10,6 +10,7 @@ export function rulesPage(): string {
   const parts: Record<string, string> = {
     RULESET: `\`${RULESET.id}\`, version ${RULESET.version} of ${RULESET.date}`,
     TABLES: tables(),
+    CODES: codes(),
     INTERACTIONS: interactions(),
     DUPLICATES: duplicates(),
     ALLERGIES: allergies(),
@@ -42,6 +43,11 @@ function tables(): string {
     source,
   ]);
   return table(['Table', 'Version', 'Date', 'Holds', 'Source'], rows);
+}
+
+function codes(): string {
+  const { date, how, kept, corrected, removed } = TABLES.ingredients.codesChecked;
+  return `Checked on ${date}: ${kept} codes kept, ${corrected} corrected, ${removed} removed. ${how}`;
 }
 
 function interactions(): string {

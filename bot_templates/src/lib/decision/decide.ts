@@ -192,6 +192,7 @@ function outputOf(
     ruleset: rules.ruleset,
     statement: STATEMENT,
     unrecognised: medication?.unrecognised ?? [],
+    contradictory: medication?.contradictory ?? [],
     ...(suggested?.model === undefined ? {} : { modelUsed: suggested.model }),
     warnings: [...new Set(warnings)],
   };

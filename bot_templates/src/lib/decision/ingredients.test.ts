@@ -1,4 +1,4 @@
-import type { Medication } from '@medplum/fhirtypes';
+import type { CodeableConcept, Medication } from '@medplum/fhirtypes';
 import { describe, expect, test } from 'vitest';
 import { Ingredients } from './ingredients.ts';
 import { shippedRules } from './rules.ts';
@@ -74,6 +74,7 @@ describe('ingredients of a code', () => {
     expect(ingredients.ofConcept({ coding: [{ system: RXNORM, code: '11289' }] })).toEqual({
       ingredients: ['warfarin'],
       incomplete: false,
+      contradictory: false,
     });
     expect(
       ingredients.ofConcept({ coding: [{ system: 'urn:oid:2.16.840.1.113883.6.88', code: '11289' }] }).ingredients
@@ -84,11 +85,49 @@ describe('ingredients of a code', () => {
     expect(ingredients.ofConcept({ coding: [{ code: '11289' }] }).incomplete).toBe(true);
   });
 
-  test('a product code is known by its display, and words that differ from a code count too', () => {
+  test('a product code is known by its display', () => {
     const product = { system: RXNORM, code: '855332', display: 'warfarin sodium 5 MG Oral Tablet' };
     expect(ingredients.ofConcept({ coding: [product] }).ingredients).toEqual(['warfarin']);
-    const wrong = { coding: [{ system: RXNORM, code: '11289' }], text: 'Aspirin 81 mg' };
-    expect(ingredients.ofConcept(wrong).ingredients).toEqual(['aspirin', 'warfarin']);
+  });
+});
+
+describe('a code and words that name different ingredients', () => {
+  const rxnorm = (code: string, display?: string) => ({ system: RXNORM, code, ...(display ? { display } : {}) });
+
+  const both = ['aspirin', 'warfarin'];
+
+  test.each<[string, CodeableConcept, string[]]>([
+    ['a code and the text', { coding: [rxnorm('11289')], text: 'Aspirin 81 mg' }, both],
+    ['a code and its own display', { coding: [rxnorm('11289', 'Aspirin')] }, both],
+    ['a code with its name, and the text', { coding: [rxnorm('11289', 'warfarin')], text: 'Aspirin' }, both],
+    ["a product's display, and the text", { coding: [rxnorm('855332', 'warfarin 5 MG')], text: 'Aspirin' }, both],
+    ['two codes', { coding: [rxnorm('11289'), rxnorm('1191')] }, both],
+    [
+      'a code, and a combination without it',
+      { coding: [rxnorm('11289')], text: 'Augmentin' },
+      ['amoxicillin', 'clavulanate', 'warfarin'],
+    ],
+    ['two insulins', { coding: [rxnorm('274783')], text: 'insulin lispro' }, ['insulin glargine', 'insulin lispro']],
+  ])('%s: all count, and the contradiction is told', (_what, concept, expected) => {
+    expect(ingredients.ofConcept(concept)).toEqual({ ingredients: expected, incomplete: true, contradictory: true });
+  });
+
+  test.each<[string, CodeableConcept]>([
+    ['another name of the same', { coding: [rxnorm('161', 'Acetaminophen')], text: 'Paracetamol 1 g' }],
+    ['a brand', { coding: [rxnorm('11289')], text: 'Coumadin 5 mg' }],
+    ['one part of a combination', { coding: [rxnorm('723')], text: 'amoxicillin/clavulanate' }],
+    ['both parts of a combination', { coding: [rxnorm('723', 'Amoxicillin'), rxnorm('48203')], text: 'Augmentin' }],
+    ['a less exact name', { coding: [rxnorm('274783', 'insulin glargine')], text: 'Insulin 20 units at bedtime' }],
+  ])('%s is no contradiction', (_what, concept) => {
+    expect(ingredients.ofConcept(concept)).toMatchObject({ incomplete: false, contradictory: false });
+  });
+
+  test('words that are not known contradict nothing', () => {
+    expect(ingredients.ofConcept({ coding: [rxnorm('11289')], text: 'blood thinner' })).toEqual({
+      ingredients: ['warfarin'],
+      incomplete: false,
+      contradictory: false,
+    });
   });
 });
 
@@ -100,6 +139,7 @@ describe('ingredients of a Medication', () => {
     expect(ingredients.ofMedication(medication({ code: { text: 'House blend' }, ingredient }))).toEqual({
       ingredients: ['warfarin'],
       incomplete: false,
+      contradictory: false,
     });
   });
 
@@ -108,7 +148,16 @@ describe('ingredients of a Medication', () => {
     expect(ingredients.ofMedication(medication({ ingredient }))).toEqual({
       ingredients: ['warfarin'],
       incomplete: true,
+      contradictory: false,
     });
+  });
+
+  test('one that is named as something else than it holds tells of both', () => {
+    const ingredient = [{ itemCodeableConcept: { text: 'Warfarin' } }];
+    const told = { ingredients: ['aspirin', 'warfarin'], incomplete: true, contradictory: true };
+    expect(ingredients.ofMedication(medication({ code: { text: 'Aspirin' }, ingredient }))).toEqual(told);
+    const contrary = { coding: [{ system: RXNORM, code: '11289' }], text: 'Aspirin' };
+    expect(ingredients.ofMedication(medication({ ingredient: [{ itemCodeableConcept: contrary }] }))).toEqual(told);
   });
 
   test('an inactive ingredient does not count; a contained one does', () => {
@@ -122,6 +171,6 @@ describe('ingredients of a Medication', () => {
 
   test('one that was entered in error says nothing', () => {
     const wrong = medication({ status: 'entered-in-error', code: { text: 'Warfarin' } });
-    expect(ingredients.ofMedication(wrong)).toEqual({ ingredients: [], incomplete: true });
+    expect(ingredients.ofMedication(wrong)).toEqual({ ingredients: [], incomplete: true, contradictory: false });
   });
 });

@@ -6,8 +6,10 @@ import type { Side } from './tables.ts';
 export interface Recognition {
   /** Names of the table, sorted. */
   ingredients: string[];
-  /** Whether something of it stayed unknown, or all of it. */
+  /** Whether something of it stayed unknown, or all of it, or is told in two ways that exclude one another. */
   incomplete: boolean;
+  /** Whether what names it, such as a code and the words beside it, names different ingredients. */
+  contradictory: boolean;
 }
 
 const RXNORM = ['http://www.nlm.nih.gov/research/umls/rxnorm', 'urn:oid:2.16.840.1.113883.6.88'];
@@ -123,26 +125,29 @@ export class Ingredients {
     return unique(this.#names.find(plainWords(text)).flat());
   }
 
-  /** Codes and words together: where they differ, both count. */
+  /** Codes and words together: where they differ, both count, and the contradiction is told. */
   ofConcept(concept: CodeableConcept | undefined): Recognition {
     const codings = concept?.coding ?? [];
     const given = [concept?.text, ...codings.map(({ display }) => display)].filter((text) => text !== undefined);
     const texts = given.map((text) => text.slice(0, LONGEST_NAME));
-    const byCode = codings.map((coding) => this.#ofCoding(coding)).filter((name) => name !== undefined);
-    const ingredients = unique([...byCode, ...texts.flatMap((text) => this.inText(text))]);
+    const said = [...codings.map((coding) => this.#ofCoding(coding)), ...texts.map((text) => this.inText(text))];
+    const ingredients = unique(said.flat());
+    const contradictory = contradict(said);
     return {
       ingredients,
       incomplete:
         ingredients.length === 0 ||
+        contradictory ||
         given.some((text) => text.length > LONGEST_NAME) ||
         texts.some((text) => this.#hasUnknownPart(text)),
+      contradictory,
     };
   }
 
   /** A Medication by its code and its list of ingredients. */
   ofMedication(medication: Medication, contained: readonly Resource[] = []): Recognition {
     if (medication.status === 'entered-in-error') {
-      return { ingredients: [], incomplete: true };
+      return { ingredients: [], incomplete: true, contradictory: false };
     }
     const named = this.ofConcept(medication.code);
     const parts = (medication.ingredient ?? [])
@@ -153,9 +158,13 @@ export class Ingredients {
           : this.#ofReference(itemReference, [...contained, ...(medication.contained ?? [])])
       );
     const listed = parts.length > 0 && parts.every(({ incomplete }) => !incomplete);
+    const held = parts.flatMap(({ ingredients }) => ingredients);
+    const contradictory =
+      [named, ...parts].some((each) => each.contradictory) || contradict([named.ingredients, held]);
     return {
-      ingredients: unique([...named.ingredients, ...parts.flatMap(({ ingredients }) => ingredients)]),
-      incomplete: parts.length > 0 ? !listed : named.incomplete,
+      ingredients: unique([...named.ingredients, ...held]),
+      incomplete: contradictory || (parts.length > 0 ? !listed : named.incomplete),
+      contradictory,
     };
   }
 
@@ -167,8 +176,9 @@ export class Ingredients {
     return this.ofConcept(reference.display === undefined ? undefined : { text: reference.display });
   }
 
-  #ofCoding({ system, code }: Coding): string | undefined {
-    return RXNORM.includes(system ?? '') ? this.#rxnorm.get(code ?? '') : undefined;
+  #ofCoding({ system, code }: Coding): string[] {
+    const name = RXNORM.includes(system ?? '') ? this.#rxnorm.get(code ?? '') : undefined;
+    return name === undefined ? [] : [name];
   }
 
   /** Whether a part of a combination holds a word that is neither an ingredient nor of the frame. */
@@ -176,6 +186,26 @@ export class Ingredients {
     const parts = text.toLowerCase().split(PARTING);
     return parts.length > 1 && parts.some((part) => this.#names.find(plainWords(part)).length === 0 && isStrange(part));
   }
+}
+
+/**
+ * Whether names of one medication exclude one another: some have no ingredient in common with the rest, not even by way
+ * of a third, as the name of a combination is. Names without a known ingredient say nothing.
+ */
+export function contradict(said: readonly (readonly string[])[]): boolean {
+  let groups: string[][] = [];
+  for (const names of said) {
+    const touched = groups.filter((group) => group.some((one) => names.some((other) => isAlike(one, other))));
+    if (names.length > 0) {
+      groups = [...groups.filter((group) => !touched.includes(group)), unique([...touched.flat(), ...names])];
+    }
+  }
+  return groups.length > 1;
+}
+
+/** The same ingredient, or one told less exactly: `insulin` beside `insulin glargine`. */
+function isAlike(one: string, other: string): boolean {
+  return one === other || one.startsWith(`${other} `) || other.startsWith(`${one} `);
 }
 
 /** Whether a text holds a word that no name of a medication has around its ingredients, or one of another script. */

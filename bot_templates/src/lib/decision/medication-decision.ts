@@ -16,6 +16,8 @@ export interface MedicationFindings {
   allergyConflicts: AllergyConflict[];
   /** `Type/id` of medications and allergies that the tables do not know, wholly or in part. */
   unrecognised: string[];
+  /** `Type/id` of medications whose code and words name different ingredients; they are among the unrecognised too. */
+  contradictory: string[];
 }
 
 /** The same, with the issues that stand for it. */
@@ -24,6 +26,7 @@ export interface MedicationDecision {
   duplicates: (Duplicate & Issued)[];
   allergyConflicts: (AllergyConflict & Issued)[];
   unrecognised: string[];
+  contradictory: string[];
   /** `DetectedIssue/id` of those that stand. */
   issues: string[];
   written: Pick<Kept, 'created' | 'cancelled' | 'reopened'>;
@@ -52,6 +55,7 @@ export function findInMedications(record: MedicationRecord, rules: DecisionRules
       ...taken.filter(({ incomplete }) => incomplete).map(({ reference }) => reference),
       ...allergens.filter(({ unrecognised }) => unrecognised).map(({ reference }) => reference),
     ],
+    contradictory: taken.filter(({ contradictory }) => contradictory).map(({ reference }) => reference),
   };
 }
 
@@ -136,11 +140,13 @@ function decision(
     duplicates: findings.duplicates.map(issued),
     allergyConflicts: findings.allergyConflicts.map(issued),
     unrecognised: findings.unrecognised,
+    contradictory: findings.contradictory,
     issues: [...kept.standing.values()].sort(),
     written,
     considered: versionsOf(record),
     warnings: [
       ...(findings.unrecognised.length > 0 ? ['UNRECOGNISED_MEDICATION'] : []),
+      ...(findings.contradictory.length > 0 ? ['CONTRADICTORY_MEDICATION'] : []),
       ...(record.incomplete ? ['RECORD_INCOMPLETE'] : []),
       ...(kept.setAside > 0 ? ['ISSUE_SET_ASIDE'] : []),
       ...(kept.leftOut > 0 ? ['ISSUES_LIMITED'] : []),

@@ -1,6 +1,6 @@
 import type { Medication, MedicationRequest, MedicationStatement, Resource } from '@medplum/fhirtypes';
 import { medicationOf } from '../chart/fact.ts';
-import { Ingredients, plainWords, type Recognition } from './ingredients.ts';
+import { contradict, Ingredients, plainWords, type Recognition } from './ingredients.ts';
 
 /** A medication of the patient's list, with what it holds. */
 export interface Taken extends Recognition {
@@ -55,12 +55,13 @@ function recognised(resource: Prescribed, medications: Map<string, Medication>, 
   const named = display === undefined ? undefined : ingredients.ofConcept({ text: display });
   if (medication === undefined) {
     // The words beside a reference are good enough to warn by, and not to be silent by.
-    return { ingredients: named?.ingredients ?? [], incomplete: true };
+    return { ingredients: named?.ingredients ?? [], incomplete: true, contradictory: false };
   }
   const contained: readonly Resource[] = resource.contained ?? [];
   const found = ingredients.ofMedication(medication, contained);
   const all = [...new Set([...found.ingredients, ...(named?.ingredients ?? [])])].sort();
-  return { ingredients: all, incomplete: found.incomplete };
+  const contradictory = found.contradictory || contradict([found.ingredients, named?.ingredients ?? []]);
+  return { ingredients: all, incomplete: found.incomplete || contradictory, contradictory };
 }
 
 function productOf(resource: Prescribed, medications: Map<string, Medication>): string {

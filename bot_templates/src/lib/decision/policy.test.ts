@@ -134,6 +134,7 @@ const taken = {
   resourceType: 'MedicationRequest' as const,
   ingredients: [] as string[],
   incomplete: false,
+  contradictory: false,
   product: '',
   links: [],
 };

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import controlled from '../../data/controlled-substances.json' with { type: 'json' };
 import { plainWords } from './ingredients.ts';
 import { RULESET } from './rules.ts';
-import { SEVERITIES, TABLES } from './tables.ts';
+import { type CodesChecked, type Ingredient, SEVERITIES, TABLES } from './tables.ts';
 
 const { ingredients, interactions, allergies, criticalValues, preventive } = TABLES;
 const names = new Set(ingredients.ingredients.map(({ name }) => name));
@@ -24,7 +25,7 @@ test.each(Object.entries(TABLES))('%s says its version, date and source', (_key,
 });
 
 describe('ingredients', () => {
-  test('no name, brand or code means two things', () => {
+  test('no name or brand means two things', () => {
     const spelled = ingredients.ingredients.flatMap(({ name, also, brands }) => [
       name,
       ...(also ?? []),
@@ -35,7 +36,6 @@ describe('ingredients', () => {
     );
     expect(repeated(all)).toEqual([]);
     expect(all.filter((each) => each.length < 3)).toEqual([]);
-    expect(repeated(ingredients.ingredients.flatMap(({ rxnorm }) => rxnorm ?? []))).toEqual([]);
     expect(repeated(ingredients.classes.map(({ code }) => code))).toEqual([]);
   });
 
@@ -49,6 +49,30 @@ describe('ingredients', () => {
   test('a salt is no name of its own', () => {
     const salts = ['sodium', 'potassium', 'calcium', 'magnesium', 'hydrochloride', 'phosphate', 'acetate'];
     expect(salts.filter((salt) => names.has(salt))).toEqual([]);
+  });
+});
+
+describe('RxNorm codes', () => {
+  type Coded = Pick<Ingredient, 'name' | 'rxnorm'>;
+  const substances: Coded[] = controlled.substances;
+  const codes = (all: readonly Coded[]) => all.flatMap(({ rxnorm }) => rxnorm ?? []);
+
+  test.each<[string, CodesChecked, readonly Coded[]]>([
+    ['ingredients', ingredients.codesChecked, ingredients.ingredients],
+    ['controlled-substances', controlled.codesChecked, substances],
+  ])('of %s: every one was checked, and it says how and when', (_table, { date, how, kept, corrected }, all) => {
+    expect(codes(all)).toHaveLength(kept + corrected);
+    expect(codes(all).filter((code) => !/^[1-9]\d{1,7}$/.test(code))).toEqual([]);
+    expect(repeated(codes(all))).toEqual([]);
+    expect(date).toMatch(/^\d{4}-\d{2}-\d{2}$/);
+    expect(how).toMatch(/RxNorm .*\.$/);
+  });
+
+  test('a code means the same in both tables, and a name has one', () => {
+    const both = [...ingredients.ingredients, ...substances].filter(({ rxnorm }) => rxnorm !== undefined);
+    const pairs = [...new Set(both.map(({ name, rxnorm }) => `${rxnorm} ${name}`))].map((pair) => pair.split(' '));
+    expect(repeated(pairs.map(([code = '']) => code))).toEqual([]);
+    expect(repeated(pairs.map(([, ...name]) => name.join(' ')))).toEqual([]);
   });
 });
 

@@ -16,7 +16,7 @@ export interface Ingredient {
   also?: string[];
   /** Products that hold nothing else. */
   brands?: string[];
-  /** RxNorm concept identifier of the ingredient, where it is certain. */
+  /** RxNorm concept identifier of the ingredient, where a published list bears it out. */
   rxnorm?: string;
   classes: string[];
 }
@@ -122,6 +122,15 @@ export interface Need {
   observations?: { codes: CodeSet[]; values: CodeSet[] };
 }
 
+/** How the codes of a table were held against published lists, and how many came out how. */
+export interface CodesChecked {
+  date: string;
+  how: string;
+  kept: number;
+  corrected: number;
+  removed: number;
+}
+
 /** What every table says of itself. */
 export interface TableHead {
   table: string;
@@ -129,11 +138,13 @@ export interface TableHead {
   /** Of the version. */
   date: string;
   source: string;
+  codesChecked?: CodesChecked;
 }
 
 /** The tables that ship, as they stand in src/data. */
 export const TABLES = {
   ingredients: ingredients as TableHead & {
+    codesChecked: CodesChecked;
     classes: IngredientClass[];
     ingredients: Ingredient[];
     products: Product[];
