@@ -17,11 +17,11 @@ test('the Approval Queue Bot needs every permission of its policy, and no more',
   expect(trial.needless).toEqual(['AuditEvent read']);
 }, 600_000);
 
-/** One of everything that the bot does; what came of it, without ids. */
-async function everything(
+/** One of everything that the bot does; after each step what came of it, without ids. */
+async function* everything(
   clinic: Clinic,
   { physician, pharmacist, bot }: { physician: Member; pharmacist: Member; bot: MedplumClient }
-): Promise<unknown[]> {
+): AsyncGenerator<unknown> {
   const about = await Case.open(clinic);
   const { subject } = about;
   const medicationReference = {
@@ -47,15 +47,21 @@ async function everything(
     ]);
   const approve = (submitted: readonly Output[], by: Member): Promise<Output[]> =>
     Promise.all(submitted.map(({ taskId }) => about.decide(taskId, 'approve', by.client)));
-  const outputs: Output[] = [];
+  const told = async (outputs: readonly Output[]): Promise<string[]> =>
+    [
+      ...outputs.map(({ success, errorCode, message, status, businessStatus, warnings }) => [success, errorCode, message, status, businessStatus, warnings]),
+      await about.written(),
+    ].map((each) => JSON.stringify(each).replace(/[0-9a-f-]{36}/g, 'ID'));
   const first = await submit();
-  outputs.push(...(await approve(first, physician)));
-  const started = await about.medication({});
-  outputs.push(...(await approve([started], physician)), ...(await approve([started], pharmacist)));
-  // The same once more from a new Task: what was made is found, and found to be ours.
-  const repeatable = (submitted: readonly Output[]): Output[] => submitted.filter((_, index) => index !== 1 && index !== 5);
-  await Promise.all(repeatable(first).map(({ taskId }) => clinic.admin.deleteResource('Task', taskId as string)));
-  outputs.push(...(await approve(repeatable(await submit()), physician)));
+  yield told(await approve(first, physician));
+  const claims = await clinic.find<Claim>('Claim', `patient=Patient/${about.patient.id}`);
+  yield claims.map(({ insurance }) => insurance[0]?.coverage.display);
+  const { taskId } = await about.note('Waiting.');
+  yield told([
+    await about.decide((await about.note('No.')).taskId, 'reject', physician.client),
+    await clinic.execute('approval-queue', { action: 'sweep' }),
+    await clinic.execute('approval-queue', { resourceType: 'Task', id: taskId, meta: {} }),
+  ]);
   // A Flag that a run made before it crashed.
   const low = await about.flag((await about.potassium(3.3)).id, 'abnormal', 'L');
   const flag: Flag = {
@@ -67,15 +73,11 @@ async function everything(
     subject,
   };
   await bot.createResource(flag).catch(() => undefined);
-  outputs.push(...(await approve([low], physician)));
-  outputs.push(await about.decide((await about.note('No.')).taskId, 'reject', physician.client));
-  const { taskId } = await about.note('Waiting.');
-  outputs.push(await clinic.execute('approval-queue', { action: 'sweep' }));
-  outputs.push(await clinic.execute('approval-queue', { resourceType: 'Task', id: taskId, meta: {} }));
-  const claims = await clinic.find<Claim>('Claim', `patient=Patient/${about.patient.id}`);
-  return [
-    ...outputs.map(({ success, errorCode, message, status, businessStatus, warnings }) => [success, errorCode, message, status, businessStatus, warnings]),
-    await about.written(),
-    claims.map(({ insurance }) => insurance[0]?.coverage.display),
-  ].map((each) => JSON.stringify(each).replace(/[0-9a-f-]{36}/g, 'ID'));
+  yield told(await approve([low], physician));
+  const started = await about.medication({});
+  yield told([...(await approve([started], physician)), ...(await approve([started], pharmacist))]);
+  // The same once more from a new Task: what was made is found, and found to be ours.
+  const repeatable = (submitted: readonly Output[]): Output[] => submitted.filter((_, index) => index !== 1 && index !== 5);
+  await Promise.all(repeatable(first).map(({ taskId: done }) => clinic.admin.deleteResource('Task', done as string)));
+  yield told(await approve(repeatable(await submit()), physician));
 }

@@ -228,7 +228,7 @@ describe('Billing Code Suggester Bot, when it runs', () => {
   });
 
   test('it needs every permission of its policy, and no more', async () => {
-    const trial = await tryPolicy(clinic, KEY, async () => {
+    const trial = await tryPolicy(clinic, KEY, async function* () {
       const participant = [{ individual: { reference: `Practitioner/${clinic.doctor.profile.id}` } }];
       const earlier = await Visit.open(clinic, { participant, period: { start: '2025-02-01T09:00:00Z' } });
       const visit = await Visit.open(clinic, { participant, length: { value: 25, unit: 'min' } }, earlier.patient);
@@ -238,18 +238,16 @@ describe('Billing Code Suggester Bot, when it runs', () => {
       await visit.note('', { content: [{ attachment: { contentType: 'text/plain', url: `Binary/${binary.id}` } }] });
       nameDiabetes(0.9);
       const first = await visit.suggest();
-      const again = await visit.suggest();
-      const [event] = await runsFor(visit);
-      return [
+      yield [
         first.errorCode,
         codesOf(first.icd10Codes ?? []),
         codesOf(first.cptCodes ?? []),
         codesOf(first.documentationGaps ?? []),
         first.warnings,
-        again.warnings,
-        (await visit.tasks()).length,
-        event?.agent[0]?.who?.reference?.split('/')[0],
       ];
+      yield (await visit.suggest()).warnings;
+      const [event] = await runsFor(visit);
+      yield [(await visit.tasks()).length, event?.agent[0]?.who?.reference?.split('/')[0]];
     });
     expect(trial.whole).toContain('["I10","E11.9"],["99213","93000"]');
     // The local server cannot check codes; whoever writes the trail may read it.

@@ -1,6 +1,6 @@
 import type { Encounter } from '@medplum/fhirtypes';
 import { expect, test } from 'vitest';
-import { useClinic } from '../../test/support/clinic.ts';
+import { type Output, useClinic } from '../../test/support/clinic.ts';
 import { CDS, Deciding, Subscribed } from '../../test/support/deciding.ts';
 import { type ManifestBot, readManifest } from '../../test/support/manifest.ts';
 import { tryPolicy } from '../../test/support/policy.ts';
@@ -8,8 +8,8 @@ import { sourceWith } from '../../test/support/router.ts';
 
 const clinic = useClinic([CDS, 'command-processor']);
 
-/** One of everything that the bot does, and what came of it, without ids. */
-async function everything(): Promise<unknown> {
+/** One of everything that the bot does, and after each step what came of it, without ids. */
+async function* everything(): AsyncGenerator<unknown> {
   const it = new Deciding(clinic);
   await clinic.setSecrets({ AUDIT_STORE_PROMPTS: 'hash' });
   await it.newPatient();
@@ -59,29 +59,13 @@ async function everything(): Promise<unknown> {
       { condition: 'Hyperkalaemia', reasoning: [{ text: 'Potassium is 6.8.', citations: [sourceWith(call, '6.8')] }] },
     ],
   });
-  const outputs = [
-    await it.ask({ chiefComplaint: 'Palpitations' }),
-    await it.ask({ chiefComplaint: 'Palpitations' }),
-    await clinic.execute(CDS, encounter),
-    await clinic.execute(CDS, aspirin),
-    await clinic.execute(CDS, await clinic.admin.updateResource({ ...aspirin, status: 'stopped' })),
-  ];
-  return [
-    outputs.map((output) => ({
-      success: output.success,
-      errorCode: output.errorCode,
-      warnings: output.warnings,
-      found: ['interactions', 'duplicates', 'allergyConflicts', 'criticalFindings'].map((name) =>
-        output[name]?.map(({ rule }: { rule: string }) => rule)
-      ),
-      due: output.preventive?.map(({ rule, status }: { rule: string; status: string }) => `${rule} ${status}`),
-      differentials: output.differentials?.length,
-      written: output.issuesWritten,
-      commands: output.commands?.map(({ action, duplicate }: { action: string; duplicate?: boolean }) => [
-        action,
-        duplicate,
-      ]),
-    })),
+  yield told(await it.ask({ chiefComplaint: 'Palpitations' }));
+  yield (await it.guidance()).map(({ performer }) => performer !== undefined);
+  yield told(await it.ask({ chiefComplaint: 'Palpitations' }));
+  yield told(await clinic.execute(CDS, encounter));
+  yield told(await clinic.execute(CDS, aspirin));
+  yield told(await clinic.execute(CDS, await clinic.admin.updateResource({ ...aspirin, status: 'stopped' })));
+  yield [
     (await it.issues())
       .map(({ status, code, author }) => `${status} ${code?.coding?.[0]?.code} ${author !== undefined}`)
       .sort(),
@@ -89,6 +73,24 @@ async function everything(): Promise<unknown> {
     (await it.flags()).length,
     (await clinic.audits('decision_support', `&patient=Patient/${it.patientId}`)).length,
   ];
+}
+
+function told(output: Output): unknown {
+  return {
+    success: output.success,
+    errorCode: output.errorCode,
+    warnings: output.warnings,
+    found: ['interactions', 'duplicates', 'allergyConflicts', 'criticalFindings'].map((name) =>
+      output[name]?.map(({ rule }: { rule: string }) => rule)
+    ),
+    due: output.preventive?.map(({ rule, status }: { rule: string; status: string }) => `${rule} ${status}`),
+    differentials: output.differentials?.length,
+    written: output.issuesWritten,
+    commands: output.commands?.map(({ action, duplicate }: { action: string; duplicate?: boolean }) => [
+      action,
+      duplicate,
+    ]),
+  };
 }
 
 function today(): string {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AccessPolicyResource, AuditEvent, Flag, Identifier, Provenance, Task } from '@medplum/fhirtypes';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Clinic, useClinic } from '../../test/support/clinic.ts';
+import { type Clinic, type Output, useClinic } from '../../test/support/clinic.ts';
 import { Case, CPT, ICD, INTERPRETATION, RXNORM, SNOMED } from '../../test/support/commands.ts';
 import { type ManifestBot, readManifest } from '../../test/support/manifest.ts';
 import { exampleOf, expectOutput } from '../../test/support/page.ts';
@@ -700,7 +700,7 @@ describe('Command Processor Bot', () => {
 });
 
 /** One of everything that the bot does; what came of it, without ids. */
-async function everything(clinic: Clinic): Promise<unknown[]> {
+async function* everything(clinic: Clinic): AsyncGenerator<unknown> {
   const about = await Case.open(clinic);
   const { subject } = about;
   const medicationReference = {
@@ -712,27 +712,25 @@ async function everything(clinic: Clinic): Promise<unknown[]> {
   const records = [current, statement, observation, ...(await about.recordsOfEveryType())];
   const sources = records.map(({ resourceType, id }) => `${resourceType}/${id}`);
   const medication = { system: RXNORM, code: '6809', display: 'metformin 850 mg' };
+  const told = (value: unknown): string => JSON.stringify(value).replace(/[0-9a-f-]{36}/g, 'ID');
+  const after = ({ action, errorCode, message, duplicate, warnings }: Output): string =>
+    told([action, errorCode, message, duplicate, warnings]);
+  yield after(await about.note('Once.', { sources }));
+  yield after(await about.note('Once.', { sources }));
+  yield after(await about.flag(observation.id));
+  yield after(await about.flag(observation.id));
+  yield after(await about.medication({ action: 'change', medication, currentMedicationId: current.id }));
+  const tasks = await about.tasks();
+  yield tasks.map(({ code, input, requester }) => [code?.text, Case.values(input, 'approval-reason'), requester?.type]);
   const flag = await about.potassium(5.6);
   const byApproval = await about.flag(flag.id, 'abnormal', 'H');
   await about.decide(byApproval.taskId, 'approve', (await clinic.member('nurse')).client);
   if (byApproval.taskId) {
     await clinic.admin.deleteResource('Task', byApproval.taskId as string);
   }
-  const outputs = [
-    // What the Approval Queue Bot made counts as made.
-    await about.flag(flag.id, 'abnormal', 'H'),
-    await about.note('Once.', { sources }),
-    await about.note('Once.', { sources }),
-    await about.flag(observation.id),
-    await about.flag(observation.id),
-    await about.medication({ action: 'change', medication, currentMedicationId: current.id }),
-  ];
-  const tasks = await about.tasks();
-  return [
-    ...outputs.map(({ action, errorCode, message, duplicate, warnings }) => [action, errorCode, message, duplicate, warnings]),
-    ...tasks.map(({ code, input, requester }) => [code?.text, Case.values(input, 'approval-reason'), requester?.type]),
-    await about.written(),
-  ].map((each) => JSON.stringify(each).replace(/[0-9a-f-]{36}/g, 'ID'));
+  // What the Approval Queue Bot made counts as made.
+  yield after(await about.flag(flag.id, 'abnormal', 'H'));
+  yield about.written();
 }
 
 function shipped(): { policy: AccessPolicyResource[] } {

@@ -6,8 +6,8 @@
 import type { BotEvent, MedplumClient } from '@medplum/core';
 import { BotFailure, type FailureOutput } from '../lib/failure.ts';
 import type { BotInput } from '../lib/input.ts';
-import { parseReference } from '../lib/ids.ts';
-import { CLINICAL_MODEL, type BotRun, runBot, type SuccessOutput, type WorkOutput } from '../lib/run.ts';
+import { requireProfessional } from '../lib/requester.ts';
+import { type BotRun, CLINICAL_MODEL, runBot, type SuccessOutput, type WorkOutput } from '../lib/run.ts';
 import { readSubmission } from '../lib/commands/command.ts';
 import { processCommand } from '../lib/commands/process.ts';
 
@@ -29,17 +29,9 @@ export async function handler(
 }
 
 async function work(run: BotRun, input: BotInput): Promise<WorkOutput> {
-  requireProfessional(run);
+  requireProfessional(run, 'hand in commands');
   if (input.kind !== 'command') {
     throw new BotFailure('INVALID_INPUT', 'The input must be a command, not a resource');
   }
   return processCommand(run, readSubmission(input.fields));
-}
-
-/** Patients and their relatives command nothing, and nobody who is not attested does. */
-function requireProfessional(run: BotRun): void {
-  const type = parseReference(run.requester)?.resourceType;
-  if (type === undefined || type === 'Patient' || type === 'RelatedPerson') {
-    throw new BotFailure('UNAUTHORIZED', 'Patients and related persons may not hand in commands');
-  }
 }

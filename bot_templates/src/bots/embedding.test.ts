@@ -136,6 +136,13 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot (needs MEDBOTS_TEST_DATABASE_UR
       expect(around.server.audits).toEqual([]);
     });
 
+    test.each(['Patient', 'RelatedPerson'])('refuses a backfill that a %s asks for', async (type) => {
+      const asked = { action: 'backfill', resourceType: 'Condition' };
+      const event = executeEvent(asked, around.values, `${type}/${randomUUID()}`);
+      expect(await handler(around.server.client(), event)).toMatchObject({ success: false, errorCode: 'UNAUTHORIZED' });
+      expect(around.router.calls).toEqual([]);
+    });
+
     test('of a deleted record removes its rows', async () => {
       const stored = around.server.put(condition('Asthma'));
       await deliver(stored);

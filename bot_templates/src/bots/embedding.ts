@@ -17,6 +17,7 @@ import type { BotInput } from '../lib/input.ts';
 import { readProjectId } from '../lib/project.ts';
 import { ServerSources } from '../lib/record-sources.ts';
 import { EMBEDDED_TYPES, type EmbeddedResource, type EmbeddedType, isEmbedded } from '../lib/record/record-text.ts';
+import { requireProfessional } from '../lib/requester.ts';
 import { readRouterConfig } from '../lib/router.ts';
 import { type BotRun, EMBEDDING_MODEL, runBot, type SuccessOutput } from '../lib/run.ts';
 
@@ -40,6 +41,9 @@ export async function handler(
 ): Promise<SuccessOutput | FailureOutput> {
   return runBot(BOT, medplum, event, async (run, input) => {
     const job = readJob(input);
+    if (job?.kind === 'backfill') {
+      requireProfessional(run, 'start a backfill');
+    }
     if (job === undefined) {
       // Another type than the five: a subscription's criteria were widened.
       return { embeddingsCreated: 0, chunksProcessed: 0, skipped: [{ reason: 'a type that is not embedded' }] };
