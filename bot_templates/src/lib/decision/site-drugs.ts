@@ -30,6 +30,11 @@ export function withDrugs(rules: DecisionRules, part: Fields | undefined, site: 
     );
     const [also, brands] = [fields.texts('also', 50, NAME), fields.texts('brands', 50, NAME)];
     const rxnorm = fields.text('rxnorm', 20);
+    refuseIf(
+      rxnorm !== undefined && ingredients.some((each) => each.rxnorm === rxnorm),
+      'ingredients.add',
+      "gives one ingredient another's RxNorm code"
+    );
     const own = fields.texts('classes', 20, NAME) ?? [];
     refuseIf(
       own.some((code) => !classes.some((each) => each.code === code)),
