@@ -190,6 +190,10 @@ describe('Whatever the text', () => {
     expect(costOf(() => disarm(text))).toBeLessThan(2_000);
   });
 
+  test.each(['# system', '[', '[/', 'user'])('a mark %s that never ends takes a moment', (mark) => {
+    expect(costOf(() => disarm(`${mark}${' '.repeat(200_000)}x`))).toBeLessThan(2_000);
+  });
+
   test('an ordinary record of 50 kB takes some milliseconds', () => {
     const note = ORDINARY_NOTES.join('\n');
     const record = note.repeat(Math.ceil(50_000 / note.length));

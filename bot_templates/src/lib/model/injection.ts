@@ -10,7 +10,7 @@ import { type PlainText, plainText, UNSEEN, withoutFigures, withoutGaps } from '
 
 /** Marks by which chat templates and agents part their turns; in a record they can only deceive. */
 const TEMPLATE_MARKS =
-  /<[|｜][^|｜>\n]{1,40}[|｜]>|\[\/?(?:INST|SYS|SYSTEM|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]|<<\/?SYS>>|<\/?(?:s|bos|eos|pad|system|assistant|user|start_of_turn|end_of_turn|think|thinking|tool_call|tool_response|function_call)>|^[ \t]*#{1,4}[ \t]*(?:system|assistant|human|user|instructions?|response)[ \t]*:?[ \t]*$/gim;
+  /<[|｜][^|｜>\n]{1,40}[|｜]>|\[\/?(?:INST|SYS|SYSTEM|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]|<<\/?SYS>>|<\/?(?:s|bos|eos|pad|system|assistant|user|start_of_turn|end_of_turn|think|thinking|tool_call|tool_response|function_call)>|^[ \t]*#{1,4}[ \t]*(?:system|assistant|human|user|instructions?|response)[ \t]*(?::[ \t]*)?$/gim;
 
 /** How a played turn begins and ends, by the templates that are common. */
 const TURN_MARKS: readonly (readonly [string, string])[] = [
@@ -33,7 +33,7 @@ const PLAYED_TURN = new RegExp(
 );
 
 /** Marks of our own source blocks, whatever their key. */
-const BLOCK_MARKS = /\[[ \t]*\/?[ \t]*(?:S\d{1,4}|Q)[ \t]+[0-9a-f]{6,}[ \t]*\]/gi;
+const BLOCK_MARKS = /\[[ \t]{0,3}\/?[ \t]{0,3}(?:S\d{1,4}|Q)[ \t]{1,3}[0-9a-f]{6,64}[ \t]{0,3}\]/gi;
 
 /** Lines that name who speaks; one alone is a heading such as `Assistant:` in a report of surgery. */
 const TURN = /^[ \t]*(system|human|user|assistant)[ \t]*:/gim;

@@ -18,6 +18,9 @@ export interface Source {
 /** Lengths in UTF-16 units. */
 export const SOURCE_LIMITS = { title: 120, text: 6_000, question: 4_000, total: 48_000 } as const;
 
+/** Characters of a title that are read at all. */
+const LONGEST_TITLE = 500;
+
 /**
  * The sources of one call of a model, and the user's message that shows them.
  *
@@ -74,7 +77,7 @@ export class Sources {
       this.#leftOut++;
       return undefined;
     }
-    const title = oneLine(this.#withoutKey(disarm(cleanText(passage.title)).text))
+    const title = oneLine(this.#withoutKey(disarm(cleanText(passage.title.slice(0, LONGEST_TITLE))).text))
       .slice(0, SOURCE_LIMITS.title)
       .toWellFormed();
     const source = { ...passage, id: `S${this.#sources.length + 1}`, title, text };
