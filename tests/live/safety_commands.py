@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.live import medplum, safety_forgery
 from tests.live.medplum import Json
 from tests.live.safety_scene import replace_code
@@ -9,6 +11,8 @@ from tests.live.safety_steps import Steps
 
 PROCESSOR = "command-processor"
 QUEUE = "approval-queue"
+SETTLED_SECONDS = 0.5
+"""For so long a bot has nothing to do when it has done all; no run of one takes longer."""
 
 
 class CommandSteps(Steps):
@@ -144,6 +148,17 @@ class CommandSteps(Steps):
             "channel": {"type": "rest-hook", "endpoint": endpoint},
         }
         self._until_the_end(subscription)
+
+    def _do_settled(self, wish: Json) -> None:
+        """Wait until `bot` has not been run for `resource` for a while."""
+        scene = self._scene
+        source = f"Bot/{scene.bot(wish['bot'])}"
+        entity = scene.reference(wish["resource"])
+        query = f"AuditEvent?source={source}&type=execute&entity={entity}&_count=50"
+        seen = -1
+        while len(found := scene.find(query)) != seen:
+            seen = len(found)
+            time.sleep(SETTLED_SECONDS)
 
     def _until_the_end(self, resource: Json) -> None:
         admin = self._scene.stage.clinic.admin

@@ -111,6 +111,10 @@ class Steps:
 
     def _do_together(self, wish: Sequence[Json]) -> None:
         """Do several steps at the same time."""
+        # Whoever acts is there before: a login takes longer than what they do.
+        wishes = [each for step in wish for each in step.values() if isinstance(each, dict)]
+        for name in ("doctor", *(each["as"] for each in wishes if "as" in each)):
+            _ = self._scene.people[name]
         with futures.ThreadPoolExecutor(len(wish)) as pool:
             list(pool.map(self.do, wish))
 
