@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,9 @@ class Dossier:
         return self.now.modified_digest or self.first.digest
 
 
-async def read(client: Client, namespace: str, task_id: str, processor: Bot | None) -> Dossier:
+async def read(
+    client: Client, namespace: str, task_id: str, processor: Bot | None, queue: Bot | None
+) -> Dossier:
     """Return what is known of a Task.
 
     Args:
@@ -63,6 +65,7 @@ async def read(client: Client, namespace: str, task_id: str, processor: Bot | No
         namespace: the manifest's.
         task_id: of the Task.
         processor: the Command Processor Bot, which alone hands commands in; None: not deployed.
+        queue: the Approval Queue Bot, which alone writes down who approved, and what they changed.
 
     Raises:
         errors.NotFoundError: there is no such Task, or it asks for no approval.
@@ -81,8 +84,33 @@ async def read(client: Client, namespace: str, task_id: str, processor: Bot | No
     names = fhir.Names(namespace)
     versions = [_version(task, names) for task in reversed(tasks)]
     whole = len(entries) >= page.get("total", 0) and len(entries) < _COUNT
-    warnings = _warnings(versions, processor, deleted=len(tasks) < len(entries), whole=whole)
-    return Dossier(versions[-1].task, versions, tuple(warnings))
+    warnings = [*_warnings(versions, processor, deleted=len(tasks) < len(entries), whole=whole)]
+    now = _attested(versions, queue)
+    if (versions[-1].task.modified, versions[-1].task.approvers) != (now.modified, now.approvers):
+        warnings.append(
+            "somebody else than the Approval Queue Bot wrote approvals or a changed command into "
+            "it; they do not count and are not shown"
+        )
+    return Dossier(now, versions, tuple(warnings))
+
+
+def _attested(versions: Sequence[Version], queue: Bot | None) -> approvals.Approval:
+    """Return the Task as it is, with what was decided as the Approval Queue Bot last wrote it."""
+    own = (one.task for one in reversed(versions) if queue and one.author == queue.reference)
+    last = next(own, None)
+    modified = last.modified if last else None
+    if modified is None or last is None or _digest(modified) != last.modified_digest:
+        modified = None
+    return replace(
+        versions[-1].task,
+        modified=modified,
+        modified_digest=None if modified is None else _digest(modified),
+        approvers=last.approvers if last else (),
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _version(task: dict[str, Any], names: fhir.Names) -> Version:
@@ -107,7 +135,7 @@ def _warnings(
         yield "the Command Processor Bot is not deployed: nobody can tell who handed it in"
     elif first.author != processor.reference:
         yield f"{first.author or 'somebody'} handed it in, and not the Command Processor Bot"
-    if first.task.digest != hashlib.sha256(first.task.text.encode()).hexdigest():
+    if first.task.digest != _digest(first.task.text):
         yield "its command is not the one that its hash stands for"
     if any(one.task.text != first.task.text for one in versions):
         yield "its command was changed since; what is shown is the one that was handed in"

@@ -69,7 +69,9 @@ async def _open(client: Client, the_manifest: Manifest, task_id: str) -> Dossier
     from medbots.bots import deployed, dossier
 
     bots = await deployed.bots(client, the_manifest.namespace)
-    return await dossier.read(client, the_manifest.namespace, task_id, bots.get(PROCESSOR))
+    return await dossier.read(
+        client, the_manifest.namespace, task_id, bots.get(PROCESSOR), bots.get(QUEUE)
+    )
 
 
 def approve(

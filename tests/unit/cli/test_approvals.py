@@ -221,6 +221,40 @@ class TestShow:
         assert "warning: its command was changed since" in told.err
         assert ('"evil"' in told.out, tasks.CONTENT in told.out) == (False, True)
 
+    def test_a_forged_change(self, desk: Ward, medbots: Medbots) -> None:
+        """A change that the Approval Queue Bot did not write is not shown, and is warned of."""
+        harmless = tasks.canonical("CreateEncounterNoteDraft", {"content": "harmless"})
+        digest = str(desk.resources[0]["input"][1]["valueString"])
+        tasks.next_version(
+            desk,
+            5,
+            "Practitioner/evil",
+            output=[
+                tasks.output("modified-command", valueString=harmless),
+                tasks.output("modified-command-sha256", valueString=digest),
+                tasks.output("approval", valueReference={"reference": "Practitioner/a"}),
+            ],
+        )
+        told = medbots("approvals", "show", "t1")
+        assert "harmless" not in told.out
+        assert "approved by" not in told.out.splitlines()[3]
+        assert "somebody else than the Approval Queue Bot wrote approvals" in told.err
+
+    def test_a_change_with_another_hash(self, desk: Ward, medbots: Medbots) -> None:
+        """A change whose hash is another's is no change."""
+        changed = tasks.canonical("CreateEncounterNoteDraft", {"content": "changed"})
+        tasks.next_version(
+            desk,
+            5,
+            output=[
+                tasks.output("modified-command", valueString=changed),
+                tasks.output("modified-command-sha256", valueString="0" * 64),
+            ],
+        )
+        found = medbots("approvals", "show", "t1", "--format", "json").json
+        assert found["modified"] is None
+        assert found["warnings"]
+
     def test_a_wrong_hash(self, ward: Ward, medbots: Medbots) -> None:
         """A command that is not what its hash says is told."""
         ward.answers["command-processor"] = {}
