@@ -156,6 +156,21 @@ class TestApproved:
         assert "She is well." in str(commands.values(kept, "output", "modified-command"))
         assert "The patient is fine." in str(commands.values(kept, "input", "command"))
 
+    def test_modified_for_the_second(self, matter: Matter, people: People) -> None:
+        """The second of two approves what the first made of it, and says so by its hash."""
+        task = matter.start()["taskId"]
+        first = matter.approve(task, people.doctor, modifications={"dosage": "250 mg"})
+        assert first["businessStatus"] == "awaiting-second", first
+        refused(matter.approve(task, people.pharmacist), "COMMAND_DIFFERS")
+        matter.edit(task, people.pharmacist.session, status="accepted", output=[])
+        kept = matter.reaches(task, "requested", "awaiting-second")
+        assert matter.written() == {}
+        (seen,) = commands.values(kept, "output", "modified-command-sha256")
+        answer = matter.approve(task, people.pharmacist, commandSha256=seen)
+        assert answer["status"] == "completed", answer
+        (request,) = matter.records("MedicationRequest")
+        assert "250 mg" in json.dumps(request)
+
     def test_accepted_in_the_record(self, matter: Matter, people: People) -> None:
         """A doctor who sets the Task to accepted approves; the bot does not run in circles."""
         task = matter.note()["taskId"]

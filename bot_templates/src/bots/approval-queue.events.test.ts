@@ -1,4 +1,4 @@
-import type { AuditEvent, Subscription, Task } from '@medplum/fhirtypes';
+import type { AuditEvent, MedicationRequest, Subscription, Task } from '@medplum/fhirtypes';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Member, type Output, useClinic } from '../../test/support/clinic.ts';
 import { Case } from '../../test/support/commands.ts';
@@ -189,6 +189,22 @@ describe('Approval Queue Bot, by its subscription', () => {
       await edit(taskId, physician, { status: 'accepted' });
       await reaches(taskId, 'completed');
       expect(await about.written()).toEqual({ Task: 1, MedicationRequest: 1 });
+    });
+
+    test('by the second of two, it counts only if the accepted version shows what the first made of it', async () => {
+      const { taskId } = await about.medication({ dosage: '500 mg' });
+      await about.decide(taskId, 'approve', physician.client, { modifications: { dosage: '250 mg' } });
+      await settled(taskId);
+      // As an application writes it that had read the Task before the first approval.
+      await edit(taskId, pharmacist, { status: 'accepted', output: [] });
+      await until(async () => (await refusals(taskId)).length === 1);
+      const task = await reaches(taskId, 'requested', 'awaiting-second');
+      expect(Case.values(task.output, 'modified-command-sha256')).toHaveLength(1);
+      expect(await about.written()).toEqual({ Task: 1 });
+      await edit(taskId, pharmacist, { status: 'accepted' });
+      await reaches(taskId, 'completed');
+      const [order] = await clinic.find<MedicationRequest>('MedicationRequest', `patient=Patient/${about.patient.id}`);
+      expect(order?.dosageInstruction).toEqual([{ text: '250 mg' }]);
     });
 
     test('and approved at the same time, it is carried out once', async () => {

@@ -504,6 +504,9 @@ describe('Approval Queue Bot', () => {
         errorCode: 'INVALID_INPUT',
       });
       refused(await approve(taskId, pharmacist, { commandSha256: commandId as string }), 'COMMAND_DIFFERS');
+      // Who does not say what they saw may have seen the command as it was handed in.
+      refused(await approve(taskId, pharmacist), 'COMMAND_DIFFERS');
+      expect(await about.written()).toEqual({ Task: 1 });
       const task = await about.task(taskId as string);
       const [sha256] = Case.values(task.output, 'modified-command-sha256');
       expect(await approve(taskId, pharmacist, { commandSha256: sha256 })).toMatchObject({ status: 'completed' });

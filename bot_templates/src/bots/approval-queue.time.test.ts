@@ -76,6 +76,24 @@ describe('Approval Queue Bot, as time goes by', () => {
     expect(await about.written()).toEqual({ Task: 1 });
   });
 
+  test('who approves while another modifies approves nothing that they have not seen', async () => {
+    const { taskId } = await about.medication({ dosage: '500 mg' });
+    let modified = false;
+    const meanwhile: typeof fetch = async (url, init) => {
+      if (!modified && String(init?.body).includes('"method":"PUT"')) {
+        modified = true;
+        await about.decide(taskId, 'approve', physician.client, { modifications: { dosage: '250 mg' } });
+      }
+      return fetch(url, init);
+    };
+    const output = await queue.run({ taskId: taskId as string, decision: 'approve' }, pharmacist, { fetch: meanwhile });
+    expect(output).toMatchObject({ success: false, details: { reason: 'COMMAND_DIFFERS' } });
+    expect(modified).toBe(true);
+    expect(await about.task(taskId as string)).toMatchObject({ businessStatus: { coding: [{ code: 'awaiting-second' }] } });
+    expect(await about.written()).toEqual({ Task: 1 });
+    expect(await about.decide(taskId, 'reject', pharmacist.client)).toMatchObject({ status: 'rejected' });
+  });
+
   test('any touch ends it', async () => {
     const { taskId } = await about.note();
     const event = { resourceType: 'Task', id: taskId as string, meta: {} };

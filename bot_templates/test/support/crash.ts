@@ -58,7 +58,7 @@ export class Inside {
     return new Inside(clinic, key, handler, await clinic.tokenOf(key));
   }
 
-  run(input: object, by: Member, mortal = new MortalFetch(0, 'before')): Promise<Output> {
+  run(input: object, by: Member, mortal: Pick<MortalFetch, 'fetch'> = new MortalFetch(0, 'before')): Promise<Output> {
     return this.#handle(executeEvent(input, VALUES, `Practitioner/${by.profile.id}`), mortal);
   }
 
@@ -69,7 +69,7 @@ export class Inside {
     return this.#handle(event as BotEvent<unknown>, new MortalFetch(0, 'before'));
   }
 
-  async #handle(event: BotEvent<unknown>, mortal: MortalFetch): Promise<Output> {
+  async #handle(event: BotEvent<unknown>, mortal: Pick<MortalFetch, 'fetch'>): Promise<Output> {
     const bot = { reference: `Bot/${this.#clinic.botId(this.#key)}` };
     return (await this.#handler(this.#clinic.clientWith(this.#token, mortal.fetch), { ...event, bot })) as Output;
   }

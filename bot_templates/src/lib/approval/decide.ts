@@ -7,7 +7,7 @@ import { answer } from './answer.ts';
 import { endUntrusted, expire, isExpired } from './end.ts';
 import { finish } from './finish.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
-import { prepare, type Step } from './prepare.ts';
+import { prepare, shownSha256, type Step } from './prepare.ts';
 import { recover } from './recover.ts';
 import { refusal } from './refusal.ts';
 import type { DecisionRequest } from './request.ts';
@@ -40,6 +40,7 @@ export async function decide(
   // Before anything is read: nobody who may not decide learns whether there is such a Task.
   const approver = await requireDecider(run, person, request.decision, codes);
   let audited = false;
+  let shown: string | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const standing = await loadStanding(run, request.taskId, authors);
     if (!standing.trusted) {
@@ -49,6 +50,11 @@ export async function decide(
     const before = await unlessWaiting(run, authors, device, standing, request.decision);
     if (before !== undefined) {
       return before;
+    }
+    // Who decided had not seen what somebody made of it meanwhile.
+    shown ??= shownSha256(standing);
+    if (request.decision === 'approve' && shownSha256(standing) !== shown) {
+      throw refusal('COMMAND_DIFFERS', 'The command was modified meanwhile; look at it again');
     }
     const step = await prepare(run, device, standing, approver, request);
     if (!audited) {

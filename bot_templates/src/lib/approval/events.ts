@@ -57,13 +57,14 @@ export async function heed(run: BotRun, authors: Authors, device: string, standi
   }
   switch (standing.byHand.kind) {
     case 'accepted': {
-      const { author, onBehalfOf } = standing.byHand;
+      const { author, onBehalfOf, modifiedSha256 } = standing.byHand;
       const request = {
         taskId,
         decision: 'approve',
         reason: undefined,
         modifications: undefined,
-        commandSha256: undefined,
+        // An acceptance says nothing of what was seen, save what stands in the accepted version.
+        commandSha256: modifiedSha256,
       } as const;
       try {
         return await decide(run, authors, device, { who: author, onBehalfOf }, request);
@@ -102,7 +103,8 @@ async function stop(run: BotRun, standing: Standing): Promise<Task> {
 /** An acceptance that does not count must not look as if it did: the Task goes back to where it stood. */
 async function putBack(run: BotRun, standing: Standing, error: unknown): Promise<void> {
   const { code, details } = asFailure(error, 'DB_ERROR');
-  if (code !== 'UNAUTHORIZED' || details?.reason === undefined) {
+  const notSeen = details?.reason === 'COMMAND_DIFFERS';
+  if (!notSeen && (code !== 'UNAUTHORIZED' || details?.reason === undefined)) {
     return;
   }
   const { state, approvals, modified } = standing;

@@ -61,9 +61,13 @@ async function prepareApproval(
   { modifications, commandSha256 }: DecisionRequest
 ): Promise<Step> {
   requireOthers(standing, approver);
-  const shown = standing.modified?.sha256 ?? standing.queued.commandId;
+  const shown = shownSha256(standing);
   if (commandSha256 !== undefined && commandSha256.toLowerCase() !== shown) {
     throw refusal('COMMAND_DIFFERS', 'The command is another than the one that was shown');
+  }
+  // Else who read the command as it was handed in would approve what somebody made of it meanwhile.
+  if (commandSha256 === undefined && standing.modified !== undefined && modifications === undefined) {
+    throw refusal('COMMAND_DIFFERS', 'The command was modified: its approval takes the modified-command-sha256');
   }
   if (modifications !== undefined && standing.approvals.length > 0) {
     throw new BotFailure('INVALID_INPUT', 'Only the first of two approvers may change the command', {
@@ -87,6 +91,11 @@ async function prepareApproval(
     facts,
     warnings: modified === undefined ? warnings : [...warnings, 'COMMAND_MODIFIED'],
   };
+}
+
+/** The hash of the command that a Task shows to who decides about it. */
+export function shownSha256({ modified, queued }: Standing): string {
+  return modified?.sha256 ?? queued.commandId;
 }
 
 /** Ends a Task whose command, as it was queued, must not be carried out; a modification that is blocked ends nothing. */

@@ -27,7 +27,13 @@ export type ByHand =
   /** Nothing that matters. */
   | { kind: 'nothing' }
   /** Somebody set it to accepted: an approval, if they may. */
-  | { kind: 'accepted'; author: string | undefined; onBehalfOf: string | undefined }
+  | {
+      kind: 'accepted';
+      author: string | undefined;
+      onBehalfOf: string | undefined;
+      /** The hash of the modified command that the accepted version carries, by which they had it before them. */
+      modifiedSha256: string | undefined;
+    }
   /** Somebody ended it; that always holds. */
   | { kind: 'stopped' }
   /** Somebody put it aside for now. */
@@ -102,14 +108,13 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
   }
   const own = latestOwn ?? original;
   const state = stateOf(own, authors.namespace);
-  const byHand = handOf(versions, own, authors.queue);
+  const byHand = handOf(versions, own, authors);
   // Once it is claimed, what people write comes too late to change anything.
   const open = state === 'awaiting-approval' || state === 'awaiting-second';
   if (state === undefined || (open && (byHand === 'pretended' || isTampered(versions, original, authors.queue)))) {
     return untrusted('TAMPERED', original);
   }
-  const outputs = (code: string): TaskOutput[] =>
-    (own.output ?? []).filter(({ type }) => hasType(type, `${authors.namespace}/task-output`, code));
+  const outputs = (code: string): TaskOutput[] => outputsOf(own, authors.namespace, code);
   return {
     trusted: true,
     original,
@@ -205,7 +210,11 @@ function stateOf(own: Task, namespace: string): State | undefined {
 }
 
 /** What the versions after this bot's last one say; `pretended` where one claims what only this bot does. */
-function handOf(versions: readonly Version<Task>[], own: Task, queue: string): ByHand | 'pretended' {
+function handOf(
+  versions: readonly Version<Task>[],
+  own: Task,
+  { namespace, queue }: Authors
+): ByHand | 'pretended' {
   const since = versions.slice(
     0,
     versions.findIndex(({ resource }) => resource?.meta?.versionId === own.meta?.versionId)
@@ -226,8 +235,9 @@ function handOf(versions: readonly Version<Task>[], own: Task, queue: string): B
     case 'accepted': {
       // Who made it accepted, not who edited it afterwards.
       const accepted = since.slice(0, lengthWhile(since, ({ resource }) => resource?.status === 'accepted')).at(-1);
-      const { author, onBehalfOf } = accepted as Version<Task>;
-      return author === queue ? { kind: 'nothing' } : { kind: 'accepted', author, onBehalfOf };
+      const { author, onBehalfOf, resource } = accepted as Version<Task>;
+      const modifiedSha256 = outputsOf(resource, namespace, 'modified-command-sha256')[0]?.valueString;
+      return author === queue ? { kind: 'nothing' } : { kind: 'accepted', author, onBehalfOf, modifiedSha256 };
     }
     case 'completed':
     case 'in-progress':
@@ -235,6 +245,10 @@ function handOf(versions: readonly Version<Task>[], own: Task, queue: string): B
     default:
       return { kind: 'paused' };
   }
+}
+
+function outputsOf(task: Task | undefined, namespace: string, code: string): TaskOutput[] {
+  return (task?.output ?? []).filter(({ type }) => hasType(type, `${namespace}/task-output`, code));
 }
 
 function lengthWhile<T>(values: readonly T[], holds: (value: T) => boolean): number {
