@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { DetectedIssue, MedicationRequest } from '@medplum/fhirtypes';
+import type { DetectedIssue, MedicationRequest, Task } from '@medplum/fhirtypes';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { useClinic } from '../../test/support/clinic.ts';
 import { allergyCode, CDS, Deciding } from '../../test/support/deciding.ts';
@@ -297,6 +297,62 @@ describe('Clinical Decision Support Bot', () => {
         commands: [{ action: 'queued' }],
       });
       expect(await it.flags()).toEqual([]);
+    });
+
+    const preliminary = async () => {
+      const observation = await it.potassium(6.8, 'mmol/L', { status: 'preliminary' });
+      const { taskId } = (await ask()).commands[0];
+      const becomesFinal = () => clinic.admin.updateResource({ ...observation, status: 'final' });
+      const ends = async (status: Task['status']) => {
+        const task = (await clinic.admin.readResource('Task', taskId as string, { cache: 'reload' })) as Task;
+        await clinic.admin.updateResource<Task>({ ...task, status });
+      };
+      return { observation, taskId: taskId as string, becomesFinal, ends };
+    };
+
+    test('a preliminary result that becomes final is flagged once, though its Task still waits', async () => {
+      const { becomesFinal, observation } = await preliminary();
+      await becomesFinal();
+      const { commands, warnings } = await ask();
+      const [flag, other] = await it.flags();
+      expect(other).toBeUndefined();
+      expect(commands).toMatchObject([{ action: 'executed', flag: `Flag/${flag?.id}` }]);
+      expect(commands[0]).not.toHaveProperty('duplicate');
+      expect(warnings).not.toContain('EARLIER_TASK_ENDED');
+      expect(JSON.stringify(flag?.extension)).toContain(`Observation/${observation.id}`);
+      expect((await ask()).commands).toMatchObject([{ action: 'executed', duplicate: true, flag: `Flag/${flag?.id}` }]);
+      expect(await it.flags()).toHaveLength(1);
+    });
+
+    test('also where its Task has expired meanwhile', async () => {
+      const { becomesFinal, ends } = await preliminary();
+      await ends('failed');
+      expect(await ask()).toMatchObject({ commands: [{ action: 'ended', status: 'failed' }] });
+      await becomesFinal();
+      expect((await ask()).commands).toMatchObject([{ action: 'executed' }]);
+      expect(await it.flags()).toHaveLength(1);
+    });
+
+    test.each(['rejected', 'cancelled'] as const)(
+      'a result is told and not flagged where a person had its Task %s',
+      async (status) => {
+        const { becomesFinal, ends, taskId } = await preliminary();
+        await ends(status);
+        await becomesFinal();
+        const { commands, warnings } = await ask();
+        expect(commands).toMatchObject([{ action: 'ended', status, taskId, duplicate: true }]);
+        expect(warnings).toContain('EARLIER_TASK_ENDED');
+        expect(await it.flags()).toEqual([]);
+      }
+    );
+
+    test('a Task that is rejected after its result was flagged takes nothing back', async () => {
+      const { becomesFinal, ends } = await preliminary();
+      await becomesFinal();
+      await ask();
+      await ends('rejected');
+      expect((await ask()).commands).toMatchObject([{ action: 'executed', duplicate: true }]);
+      expect(await it.flags()).toHaveLength(1);
     });
 
     test('a critical value that is unknown to the Command Processor is told as failed', async () => {

@@ -71,6 +71,18 @@ describe('Documentation Assistant Bot: drafts that are saved', () => {
     expect(await tasks()).toHaveLength(1);
   });
 
+  test('twice the same, of which the first was rejected, are not said to be saved', async () => {
+    await save();
+    const [task] = await tasks();
+    await clinic.admin.updateResource<Task>({ ...(task as Task), status: 'rejected' });
+    const output = await save();
+    expect(output).toMatchObject({ success: false, errorCode: 'SAFETY_BLOCKED' });
+    expect(output.message).toContain('its Task has ended');
+    expect(output.warnings).toContain('EARLIER_TASK_ENDED');
+    expect(output).not.toHaveProperty('taskId');
+    expect(await tasks()).toHaveLength(1);
+  });
+
   test('with other words are another Task', async () => {
     const [one, two] = [await save(), await save({ clinicianInput: { ...WORDS, plan: 'Rest.' } })];
     expect(one.taskId).not.toBe(two.taskId);

@@ -60,17 +60,19 @@ async function decide(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
     throw new BotFailure('NOT_CONFIGURED', 'There is no Device for the model, or it may not be read');
   }
   const queued = await findQueued(run, submitted);
-  if (queued !== undefined) {
-    return duplicateOf(run, submitted, queued, warnings);
-  }
-  // What was carried out once may have become a matter for approval since; it is not queued to be done again.
   const kind = kindOf(command.name);
-  if (kind.automatic) {
+  if (kind.automatic && !isWithTheQueue(queued)) {
     const bots = [run.reference, ...(await findCommandBots(run)).values()];
+    // What was carried out once may have become a matter for approval since; it is not queued to be done again.
     const complete = (await findEffects(run, command, submitted.commandId, bots)).size === kind.makes.length;
-    if (rule.reasons.length === 0 || complete) {
+    // What waited, or was waited for in vain, may need nobody any more: a result that was preliminary is final now.
+    const unapproved = rule.reasons.length === 0 && !isStopped(queued);
+    if (unapproved || complete) {
       return execute(run, submitted, command, { facts, device, now, bots }, complete, warnings);
     }
+  }
+  if (queued !== undefined) {
+    return duplicateOf(run, submitted, queued, warnings);
   }
   if (await isQueueFull(run, patientId)) {
     return blocked(run, submitted, 'OPEN_TASK_LIMIT', warnings);
@@ -180,14 +182,24 @@ async function requireOwn(run: BotRun, submitted: Submitted, task: Task): Promis
   }
 }
 
+/** Whether the Approval Queue Bot is carrying the command out, or has. */
+function isWithTheQueue(task: Task | undefined): boolean {
+  return task !== undefined && ['in-progress', 'completed'].includes(task.status);
+}
+
+/** Whether a person said no. That stands: a command that nobody need approve is not carried out against it. */
+function isStopped(task: Task | undefined): boolean {
+  return task !== undefined && ['rejected', 'cancelled', 'entered-in-error'].includes(task.status);
+}
+
 function duplicateOf(run: BotRun, submitted: Submitted, task: Task, warnings: string[]): WorkOutput {
   const result = (task.output ?? []).find(({ type }) =>
     type?.coding?.some(({ system, code }) => system === `${run.namespace}/task-output` && code === 'result')
   )?.valueReference?.reference;
   const executed = parseReference(result);
-  const over = ['failed', 'rejected', 'cancelled'].includes(task.status);
+  const over = task.status === 'failed' || isStopped(task);
   return {
-    action: task.status === 'completed' ? 'executed' : 'queued',
+    action: task.status === 'completed' ? 'executed' : over ? 'ended' : 'queued',
     commandId: submitted.commandId,
     taskId: task.id,
     status: task.status,

@@ -20,9 +20,12 @@ export interface Submission {
 
 /** What became of it; `success: false` with an `errorCode` where it was blocked or not understood. */
 export type CommandAnswer = BotAnswer & {
-  action?: 'executed' | 'queued' | 'blocked';
+  /** `ended`: the same command was queued before, and its Task ended without it; nothing waits. */
+  action?: 'executed' | 'queued' | 'ended' | 'blocked';
   commandId?: string;
   taskId?: string;
+  /** Of that Task. */
+  status?: string;
   executedResourceId?: string;
   blockReason?: string;
   warnings?: string[];

@@ -8,9 +8,12 @@ export interface Flagged {
   command: 'FlagAbnormalResult';
   observation: string;
   interpretation: CriticalCode;
-  action: 'executed' | 'queued' | 'blocked' | 'failed';
+  /** `ended`: a Task of the same command ended without a Flag, and a person must look at the result themselves. */
+  action: 'executed' | 'queued' | 'ended' | 'blocked' | 'failed';
   commandId?: string;
   taskId?: string;
+  /** Of that Task. */
+  status?: string;
   /** `Flag/id` where it was executed. */
   flag?: string;
   duplicate?: boolean;
@@ -48,6 +51,7 @@ export async function flagCritical(
       ...(byObservation.size > MOST ? ['COMMANDS_LIMITED'] : []),
       ...(commands.some(({ action }) => action === 'blocked') ? ['COMMAND_BLOCKED'] : []),
       ...(commands.some(({ action }) => action === 'failed') ? ['COMMAND_FAILED'] : []),
+      ...(commands.some(({ action }) => action === 'ended') ? ['EARLIER_TASK_ENDED'] : []),
     ],
   };
 }
@@ -71,12 +75,13 @@ async function flag(
         interpretation: { system: INTERPRETATION, code: interpretation },
       },
     });
-    const { commandId, taskId, executedResourceId, duplicate, blockReason, errorCode } = answer;
+    const { commandId, taskId, status, executedResourceId, duplicate, blockReason, errorCode } = answer;
     return {
       ...common,
       action: answer.action ?? 'failed',
       ...(commandId === undefined ? {} : { commandId }),
       ...(taskId === undefined ? {} : { taskId }),
+      ...(status === undefined ? {} : { status }),
       ...(executedResourceId === undefined ? {} : { flag: `Flag/${executedResourceId}` }),
       ...(duplicate === undefined ? {} : { duplicate }),
       ...(blockReason === undefined ? {} : { blockReason }),

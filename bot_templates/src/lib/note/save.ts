@@ -73,7 +73,9 @@ function savedBy(answer: CommandAnswer): Saved {
     return { taskId, commandId, failure: undefined, warnings, output };
   }
   const code = typeof answer.errorCode === 'string' ? answer.errorCode : 'SAFETY_BLOCKED';
-  const why = typeof answer.message === 'string' ? answer.message : 'the Command Processor Bot did not queue it';
+  const ended = action === 'ended' ? 'the same draft waited before, and its Task has ended' : undefined;
+  const otherwise = ended ?? 'the Command Processor Bot did not queue it';
+  const why = typeof answer.message === 'string' ? answer.message : otherwise;
   return { ...notSaved(code, why, blockReason && { blockReason }), commandId, warnings };
 }
 
