@@ -355,6 +355,16 @@ describe('Clinical Decision Support Bot', () => {
       expect(await it.flags()).toHaveLength(1);
     });
 
+    test("asked on behalf of somebody else, its command is the bot's own", async () => {
+      await it.potassium(6.8, 'mmol/L', { status: 'preliminary' });
+      const headers = { 'X-Medplum-On-Behalf-Of': `Practitioner/${clinic.doctor.profile.id}` };
+      const input = { patientId: it.patientId, analysisTypes: ['critical'] };
+      const { commands } = await clinic.execute(CDS, input, clinic.admin, headers);
+      expect(commands).toMatchObject([{ action: 'queued' }]);
+      const task = (await clinic.admin.readResource('Task', commands[0].taskId as string)) as Task;
+      expect(task.requester?.reference).toMatch(/^Device\//);
+    });
+
     test('a critical value that is unknown to the Command Processor is told as failed', async () => {
       await it.potassium(6.8);
       const processor = { resourceType: 'Bot' as const, id: clinic.botId('command-processor') };

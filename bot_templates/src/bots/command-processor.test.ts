@@ -677,6 +677,27 @@ describe('Command Processor Bot', () => {
       expect(events).toHaveLength(2);
     });
 
+    test('of one handed in on behalf of somebody else, which is refused', async () => {
+      const profile = `Practitioner/${clinic.doctor.profile.id}`;
+      const input = {
+        command: 'CreateEncounterNoteDraft',
+        patientId: about.patient.id,
+        encounterId: about.encounter.id,
+        confidence: 1,
+        parameters: { noteType: 'progress', content: 'Feels well.' },
+      };
+      const headers = { 'X-Medplum-On-Behalf-Of': profile };
+      expect(await clinic.execute('command-processor', input, clinic.admin, headers)).toMatchObject({
+        success: false,
+        errorCode: 'UNAUTHORIZED',
+        details: { reason: 'ON_BEHALF_OF' },
+      });
+      expect(await about.written()).toEqual({});
+      const events = await trail('command_blocked');
+      expect(events).toHaveLength(1);
+      expect(JSON.stringify(events)).toContain(profile);
+    });
+
     test('that tells for whom a project admin acts', async () => {
       const headers = { 'X-Medplum-On-Behalf-Of': `Practitioner/${clinic.doctor.profile.id}` };
       const input = { command: 'LaunchRocket', patientId: about.patient.id, confidence: 1, parameters: {} };

@@ -105,6 +105,27 @@ describe('Documentation Assistant Bot: drafts that are saved', () => {
     expect(JSON.stringify(event)).not.toContain('Rest.');
   });
 
+  test('on behalf of somebody else are not saved, and still shown', async () => {
+    const input = {
+      patientId: known.patient.id,
+      encounterId: known.encounter.id,
+      documentationType: 'progress',
+      saveDraft: true,
+      clinicianInput: WORDS,
+    };
+    const headers = { 'X-Medplum-On-Behalf-Of': `Practitioner/${clinic.doctor.profile.id}` };
+    const output = await clinic.execute(KEY, input, clinic.admin, headers);
+    expect(output).toMatchObject({
+      success: false,
+      errorCode: 'UNAUTHORIZED',
+      details: { reason: 'ON_BEHALF_OF' },
+    });
+    expect(output.content).toContain(WORDS.exam);
+    expect(await tasks()).toEqual([]);
+    const [event] = await clinic.audits('documentation_draft', `&patient=Patient/${known.patient.id}`);
+    expect(event).toMatchObject({ outcome: '4', outcomeDesc: expect.stringContaining('UNAUTHORIZED') as unknown });
+  });
+
   test('that nobody asked to save make no Task', async () => {
     expect(await save({ saveDraft: false })).toMatchObject({ success: true });
     expect(await tasks()).toEqual([]);

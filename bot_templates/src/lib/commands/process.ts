@@ -21,11 +21,18 @@ const MOST_OPEN = 10;
 
 /**
  * Checks a command in the order that the bot's page tells, then carries it out or queues it.
- * @throws BotFailure AUDIT_UNAVAILABLE before anything is done; INVALID_INPUT, PATIENT_NOT_FOUND and others
+ * @throws BotFailure UNAUTHORIZED or AUDIT_UNAVAILABLE before anything is done; INVALID_INPUT,
+ * PATIENT_NOT_FOUND and others
  */
 export async function processCommand(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
   run.patientId = submitted.patientId;
   run.commandId = submitted.commandId;
+  // Whose command it is decides who may not approve it, and a project admin could choose that by a header.
+  if (run.onBehalfOf !== undefined) {
+    throw new BotFailure('UNAUTHORIZED', 'Nobody hands in a command on behalf of somebody else', {
+      reason: 'ON_BEHALF_OF',
+    });
+  }
   await run.audit.require({ type: 'command_received', action: 'E', outcome: '0', ...trail(submitted) });
   try {
     return await decide(run, submitted);

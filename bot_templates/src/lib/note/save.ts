@@ -30,6 +30,10 @@ export async function saveDraft(
   request: DraftRequest,
   draft: { laidOut: LaidOut; confidence: number; model: string | undefined; sources: readonly string[] }
 ): Promise<Saved> {
+  // The header does not reach the Command Processor Bot, which refuses whoever sends it.
+  if (run.onBehalfOf !== undefined) {
+    return notSaved('UNAUTHORIZED', 'nobody saves one on behalf of somebody else', { reason: 'ON_BEHALF_OF' });
+  }
   const { content, sections } = draft.laidOut;
   if (content.length > GREATEST_CONTENT) {
     const why = `a document of more than ${GREATEST_CONTENT} characters cannot be saved; leave parts out`;
