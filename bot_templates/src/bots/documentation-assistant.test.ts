@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Condition, MedicationRequest, MedicationStatement } from '@medplum/fhirtypes';
+import type { Condition, MedicationRequest, MedicationStatement, Observation } from '@medplum/fhirtypes';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Output, useClinic } from '../../test/support/clinic.ts';
 import { exampleOf, expectOutput } from '../../test/support/page.ts';
@@ -219,6 +219,26 @@ describe('Documentation Assistant Bot', () => {
       const { sections, medicationsIncluded } = await draft({ patientId: patient.id, encounterId: encounter.id });
       expect(sections.objective.match(/None documented\./g)).toHaveLength(4);
       expect(medicationsIncluded).toEqual([]);
+    });
+
+    test('lists a result that has no category, of this visit or an earlier one', async () => {
+      const patient = await clinic.create({ resourceType: 'Patient' });
+      const subject = { reference: `Patient/${patient.id}` };
+      const encounter = await clinic.create({ ...known.encounter, subject });
+      const potassium = (value: number, more: Partial<Observation>): Observation => ({
+        resourceType: 'Observation',
+        status: 'final',
+        subject,
+        code: { coding: [{ system: 'http://loinc.org', code: '2823-3', display: 'Potassium' }] },
+        valueQuantity: { value, unit: 'mmol/L' },
+        ...more,
+      });
+      await clinic.create(potassium(6.8, { encounter: { reference: `Encounter/${encounter.id}` } }));
+      await clinic.create({ ...potassium(4.1, {}), code: { text: 'Sodium something' }, effectiveDateTime: '2024-01-01' });
+      const { sections } = await draft({ patientId: patient.id, encounterId: encounter.id });
+      const others = /### Other observations\n\n([\s\S]*?)\n\n###/.exec(sections.objective)?.[1];
+      expect(others).toContain('6.8 mmol/L');
+      expect(others).toContain('4.1 mmol/L');
     });
 
     test.each([

@@ -148,5 +148,6 @@ function charted(record: NoteRecord): Charted[] {
     record.procedures,
     selectObservations(record.encounterVitals, chart.vitals, reference).chosen,
     selectObservations(record.encounterLabs, chart.labs, reference).chosen,
+    selectObservations(record.encounterOthers, chart.otherObservations, reference).chosen,
   ].flatMap((resources: Charted[]) => resources.slice(0, MOST_FACTS));
 }

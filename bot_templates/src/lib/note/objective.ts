@@ -15,8 +15,15 @@ export interface Part {
 /** Lines of one part. */
 export const MOST_LINES = { observations: 60, medications: 100, allergies: 100 } as const;
 
+/** What each list of observations is read from. */
+const OBSERVATION_PARTS = {
+  labs: ['labs', 'encounterLabs'],
+  vitals: ['vitals', 'encounterVitals'],
+  others: ['otherObservations', 'encounterOthers'],
+} as const;
+
 /**
- * Vital signs, laboratory results, medications and allergies as the record has them; no model takes part.
+ * Vital signs, laboratory results, other observations, medications and allergies as the record has them; no model takes part.
  * @returns The parts, and codes for the warnings.
  */
 export function objectiveParts(record: NoteRecord, { include }: DraftRequest): { parts: Part[]; warnings: string[] } {
@@ -29,6 +36,7 @@ export function objectiveParts(record: NoteRecord, { include }: DraftRequest): {
     include.labs
       ? maker.ofObservations('Laboratory results', 'labs', record.encounterLabs, chart.labs)
       : leftOut('Laboratory results'),
+    ...maker.ofOthers(),
     include.medications
       ? maker.of(
           'Medications',
@@ -70,17 +78,23 @@ class PartMaker {
     return [...this.#warnings];
   }
 
+  /** What has no category of a list above: a result without one must not read as if there were none. */
+  ofOthers(): Part[] {
+    const { encounterOthers, chart } = this.#record;
+    const found = this.ofObservations('Other observations', 'others', encounterOthers, chart.otherObservations);
+    return found.lines.length > 0 ? [found] : [];
+  }
+
   ofObservations(
     title: string,
-    part: 'labs' | 'vitals',
+    part: keyof typeof OBSERVATION_PARTS,
     ofEncounter: readonly Observation[],
     ofPatient: readonly Observation[]
   ): Part {
     const encounter = `Encounter/${this.#record.encounter.id}`;
     const { chosen, earlier } = selectObservations(ofEncounter, ofPatient, encounter);
     const lines = chosen.map((each) => observationLine(each, each.encounter?.reference === encounter));
-    const parts = part === 'labs' ? ['labs', 'encounterLabs'] : ['vitals', 'encounterVitals'];
-    const made = this.of(title, ['Observation'], parts, lines, MOST_LINES.observations);
+    const made = this.of(title, ['Observation'], OBSERVATION_PARTS[part], lines, MOST_LINES.observations);
     return earlier === 0
       ? made
       : { ...made, remarks: [...made.remarks, `${earlier} earlier values of this encounter are not listed.`] };

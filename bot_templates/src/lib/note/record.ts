@@ -26,6 +26,8 @@ export interface NoteRecord {
   /** Of this encounter, newest first. */
   encounterLabs: Observation[];
   encounterVitals: Observation[];
+  /** Of another category or none, as results without one are. */
+  encounterOthers: Observation[];
   documents: DocumentReference[];
   reports: DiagnosticReport[];
   procedures: Procedure[];
@@ -55,7 +57,7 @@ export async function readNoteRecord(run: BotRun, request: DraftRequest): Promis
     'conditions',
     ...(include.medications ? (['medicationRequests', 'medicationStatements'] as const) : []),
     ...(include.allergies ? (['allergies'] as const) : []),
-    ...(include.labs ? (['labs'] as const) : []),
+    ...(include.labs ? (['labs', 'otherObservations'] as const) : []),
     ...(include.vitals ? (['vitals'] as const) : []),
   ];
   const [chart, own, sight] = await Promise.all([
@@ -87,7 +89,7 @@ async function readEncounter(run: BotRun, encounterId: string, patientId: string
 
 type EncounterParts = Pick<
   NoteRecord,
-  'encounterLabs' | 'encounterVitals' | 'documents' | 'reports' | 'procedures' | 'unreadable' | 'incomplete'
+  'encounterLabs' | 'encounterVitals' | 'encounterOthers' | 'documents' | 'reports' | 'procedures' | 'unreadable' | 'incomplete'
 >;
 
 async function readEncounterParts(run: BotRun, request: DraftRequest): Promise<EncounterParts> {
@@ -102,6 +104,7 @@ async function readEncounterParts(run: BotRun, request: DraftRequest): Promise<E
       [
         { part: 'encounterLabs', wanted: include.labs, only: '&category=laboratory' },
         { part: 'encounterVitals', wanted: include.vitals, only: '&category=vital-signs' },
+        { part: 'encounterOthers', wanted: include.labs, only: '&category:not=laboratory,vital-signs' },
       ] as const
     ).map((search) => ({ ...search, type: 'Observation' as const, most: MOST_OBSERVATIONS })),
   ] as const;
@@ -111,6 +114,7 @@ async function readEncounterParts(run: BotRun, request: DraftRequest): Promise<E
   const found: EncounterParts = {
     encounterLabs: [],
     encounterVitals: [],
+    encounterOthers: [],
     documents: [],
     reports: [],
     procedures: [],
