@@ -42,6 +42,9 @@ TYPES = (
 """What the bots write down, as they spell it."""
 
 _SYSTEM = "ai-audit-event"
+_WRITER = "audit-logging"
+_WRITTEN_FOR = ("semantic-search", "rag-pipeline", "documentation-assistant")
+"""Bots that run as the user, and have the Audit Logging Bot write for them."""
 _PAGE = 1000
 _FAILED = "4,8,12"
 
@@ -156,8 +159,11 @@ def of(event: Mapping[str, Any], names: fhir.Names, keys: Mapping[str, str]) -> 
     """Read an AuditEvent of the trail; `keys` are the bots' keys by their references."""
     entities = list(_dicts(event.get("entity")))
     references = [one for one in (_reference(each.get("what")) for each in entities) if one]
-    bot = next((one for one in references if one.startswith("Bot/")), None)
     observer = _reference((event.get("source") or {}).get("observer"))
+    claimed = next((one for one in references if one.startswith("Bot/")), None)
+    # Anybody can have an event written for any bot; only bots that run as the user have to.
+    believed = keys.get(observer or "") == _WRITER and keys.get(claimed or "") in _WRITTEN_FOR
+    bot = claimed if believed else observer
     requesters = (_reference(one.get("who")) for one in _requesters(event))
     return Event(
         id=str(event["id"]),
@@ -165,7 +171,7 @@ def of(event: Mapping[str, Any], names: fhir.Names, keys: Mapping[str, str]) -> 
         type=_code(event.get("subtype"), names.system(_SYSTEM)),
         action=str(event.get("action") or ""),
         outcome=str(event.get("outcome", "0")),
-        bot=keys.get(bot or observer or "", bot or observer or ""),
+        bot=keys.get(bot or "", bot or ""),
         user=next(requesters, None),
         patient=next((one for one in references if one.startswith("Patient/")), None),
         command=next((str(one["name"]) for one in entities if _is_id(one.get("name"))), None),

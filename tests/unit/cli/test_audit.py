@@ -40,12 +40,12 @@ def event_of(ward: Ward, minutes: float = 0, **more: Any) -> dict[str, Any]:
             {"who": {"reference": "Device/d1"}, "name": PLANT, "requestor": False},
             {"who": {"reference": PRACTITIONER, "display": PLANT}, "requestor": True},
         ],
-        "source": {"observer": {"reference": "Bot/bot-embedding", "display": PLANT}},
+        "source": {"observer": {"reference": "Bot/bot-audit-logging", "display": PLANT}},
         "entity": [
             {"what": {"reference": "Patient/p9", "display": PLANT}},
             {"what": {"reference": "Encounter/e9", "display": PLANT}},
             {"name": "c0ffee"},
-            {"what": {"reference": "Bot/bot-own"}},
+            {"what": {"reference": "Bot/bot-rag-pipeline"}},
             {
                 "what": {"identifier": {"value": "request-1"}},
                 "detail": [{"type": k, "valueString": v} for k, v in details.items()],
@@ -59,7 +59,7 @@ def event_of(ward: Ward, minutes: float = 0, **more: Any) -> dict[str, Any]:
 @pytest.fixture
 def audited(ward: Ward) -> Ward:
     """A project with one event."""
-    ward.answers = {"embedding": {}, "own": {}}
+    ward.answers = {"embedding": {}, "rag-pipeline": {}, "audit-logging": {}}
     event_of(ward)
     return ward
 
@@ -75,7 +75,7 @@ def test_json(audited: Ward, medbots: Medbots) -> None:
         "outcome": "4",
         "ok": False,
         "code": "SAFETY_BLOCKED",
-        "bot": "own",
+        "bot": "rag-pipeline",
         "user": PRACTITIONER,
         "patient": "Patient/p9",
         "commandId": "c0ffee",
@@ -110,9 +110,9 @@ def test_the_table(audited: Ward, medbots: Medbots) -> None:
     event_of(audited, 1, outcome="0", outcomeDesc=None)
     told = medbots("audit")
     rows = [line.split() for line in told.out.splitlines() if "command_blocked" in line]
-    first = ["command_blocked", "minor", "SAFETY_BLOCKED", "own", "d0", "p9", "c0ffee"]
+    first = ["command_blocked", "minor", "SAFETY_BLOCKED", "rag-pipeline", "d0", "p9", "c0ffee"]
     assert rows[0][2:] == first
-    assert rows[1][2:] == ["command_blocked", "ok", "own", "d0", "p9", "c0ffee"]
+    assert rows[1][2:] == ["command_blocked", "ok", "rag-pipeline", "d0", "p9", "c0ffee"]
     told = medbots("audit", "--patient", "p9", "--type", "command_blocked")
     assert not {"type", "patient", "p9"} & set(told.out.split())
 
@@ -120,14 +120,24 @@ def test_the_table(audited: Ward, medbots: Medbots) -> None:
 def test_what_is_asked(audited: Ward, medbots: Medbots) -> None:
     """Each option is a search parameter of the server."""
     medbots(
-        *("audit", "--type", "rag_query", "--patient", "p9", "--bot", "own", "--user", "d0"),
+        *(
+            "audit",
+            "--type",
+            "rag_query",
+            "--patient",
+            "p9",
+            "--bot",
+            "rag-pipeline",
+            "--user",
+            "d0",
+        ),
         *("--outcome", "failed", "--since", "2026-03-01T00:00Z", "--until", "2026-03-02T00:00Z"),
         *("--command-id", "c0ffee", "--limit", "7"),
     )
     assert audited.asked("AuditEvent") == {
         "subtype": [f"{SUBTYPE}|rag_query"],
         "patient": ["Patient/p9"],
-        "entity": ["Bot/bot-own"],
+        "entity": ["Bot/bot-rag-pipeline"],
         "agent": ["Practitioner/d0"],
         "outcome": ["4,8,12"],
         "date": ["ge2026-03-01T00:00:00.000+00:00", "lt2026-03-02T00:00:00.000+00:00"],
@@ -190,7 +200,7 @@ def test_nothing(ward: Ward, medbots: Medbots) -> None:
         (("--outcome", "bad"), 64, "--outcome"),
         (("--since", "yesterday"), 64, "no point in time"),
         (("--until", ""), 64, "no point in time"),
-        (("--bot", "onw"), 64, "did you mean own?"),
+        (("--bot", "rag-pipelin"), 64, "did you mean rag-pipeline?"),
         (("--bot", "semantic-search"), 1, "is not deployed"),
     ],
 )
@@ -202,3 +212,11 @@ def test_mistakes(
     assert (told.code, told.out) == (code, "")
     assert words in told.err
     assert all(kind != "AuditEvent" for kind, _ in audited.searches)
+
+
+@pytest.mark.parametrize("claimed", ["Bot/bot-embedding", "Bot/bot-approval-queue", "Bot/x"])
+def test_a_bot_that_somebody_claims(ward: Ward, medbots: Medbots, claimed: str) -> None:
+    """Anybody can have an event written for any bot: only bots that need it are believed."""
+    ward.answers = {"embedding": {}, "approval-queue": {}, "audit-logging": {}}
+    event_of(ward, entity=[{"what": {"reference": claimed}}])
+    assert medbots("audit", "--format", "json").json[0]["bot"] == "audit-logging"
