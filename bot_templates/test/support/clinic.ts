@@ -145,9 +145,9 @@ export class Clinic {
     return String((await this.runAs(key, probe, {})).token);
   }
 
-  /** A client that calls the server as somebody, by a fetch of the test. */
-  clientWith(token: string, fetching: typeof fetch): MedplumClient {
-    const medplum = new MedplumClient({ baseUrl: this.#server.baseUrl, fetch: fetching, cacheTime: 0, maxRetries: 0 });
+  /** A client that calls the server as somebody, by a fetch of the test; a server gives its bots one with 2 retries. */
+  clientWith(token: string, fetching: typeof fetch, maxRetries = 0): MedplumClient {
+    const medplum = new MedplumClient({ baseUrl: this.#server.baseUrl, fetch: fetching, cacheTime: 0, maxRetries });
     medplum.setAccessToken(token);
     return medplum;
   }

@@ -9,16 +9,19 @@ export class MortalFetch {
   readonly #at: number;
   readonly #moment: 'before' | 'after';
   readonly #lives: boolean;
+  readonly retries: number;
 
   /**
    * @param at - The request at which it dies; 0 never.
    * @param moment - Whether the server still gets that request.
    * @param lives - Whether only that request is lost, and the process goes on.
+   * @param retries - How often the client sends again what was not answered; 2 on a server.
    */
-  constructor(at: number, moment: 'before' | 'after', lives = false) {
+  constructor(at: number, moment: 'before' | 'after', lives = false, retries = 0) {
     this.#at = at;
     this.#moment = moment;
     this.#lives = lives;
+    this.retries = retries;
   }
 
   readonly fetch: typeof fetch = async (input, init) => {
@@ -35,6 +38,9 @@ export class MortalFetch {
     return answer;
   };
 }
+
+/** By what a handler calls the server, and how often its client sends again what was not answered. */
+type Fetching = Pick<MortalFetch, 'fetch'> & { retries?: number };
 
 const VALUES = { MEDBOTS_NAMESPACE: 'urn:medbots' };
 
@@ -58,7 +64,7 @@ export class Inside {
     return new Inside(clinic, key, handler, await clinic.tokenOf(key));
   }
 
-  run(input: object, by: Member, mortal: Pick<MortalFetch, 'fetch'> = new MortalFetch(0, 'before')): Promise<Output> {
+  run(input: object, by: Member, mortal: Fetching = new MortalFetch(0, 'before')): Promise<Output> {
     return this.#handle(executeEvent(input, VALUES, `Practitioner/${by.profile.id}`), mortal);
   }
 
@@ -69,8 +75,9 @@ export class Inside {
     return this.#handle(event as BotEvent<unknown>, new MortalFetch(0, 'before'));
   }
 
-  async #handle(event: BotEvent<unknown>, mortal: Pick<MortalFetch, 'fetch'>): Promise<Output> {
+  async #handle(event: BotEvent<unknown>, mortal: Fetching): Promise<Output> {
     const bot = { reference: `Bot/${this.#clinic.botId(this.#key)}` };
-    return (await this.#handler(this.#clinic.clientWith(this.#token, mortal.fetch), { ...event, bot })) as Output;
+    const medplum = this.#clinic.clientWith(this.#token, mortal.fetch, mortal.retries);
+    return (await this.#handler(medplum, { ...event, bot })) as Output;
   }
 }

@@ -62,11 +62,11 @@ export async function decide(
       audited = true;
     }
     const written = await write(run, nextVersion(run.namespace, standing, step.change));
-    if (written.changed) {
+    const { claim } = step.change;
+    const task = written.changed ? await findClaimed(run, authors, standing, claim) : (written.resource as Task);
+    if (task === undefined) {
       continue;
     }
-    const task = written.resource as Task;
-    const { claim } = step.change;
     if (claim === undefined) {
       return answer(run.namespace, task, step.warnings);
     }
@@ -133,6 +133,20 @@ function wrongStatus(task: Task, namespace: string): BotFailure {
   const { taskId, status, businessStatus } = answer(namespace, task, []);
   const reason = businessStatus === 'expired' ? 'EXPIRED' : 'WRONG_STATUS';
   return refusal(reason, `The Task is ${String(status)}`, { taskId, status, businessStatus });
+}
+
+/** The Task by a claim whose answer was lost: MedplumClient sends again, and the claim itself is then in the way. */
+async function findClaimed(
+  run: BotRun,
+  authors: Authors,
+  { original }: Standing,
+  claim: Change['claim']
+): Promise<Task | undefined> {
+  if (claim === undefined) {
+    return undefined;
+  }
+  const now = await loadStanding(run, original.id as string, authors);
+  return now.trusted && now.claim?.id === claim.id ? now.own : undefined;
 }
 
 function afterClaim(

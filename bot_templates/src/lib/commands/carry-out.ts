@@ -2,7 +2,7 @@ import type { Resource } from '@medplum/fhirtypes';
 import { BotFailure } from '../failure.ts';
 import type { BotRun } from '../run.ts';
 import { isIdentifiedBy } from './history.ts';
-import type { Command, EffectContext } from './kind.ts';
+import type { Command, EffectContext, Write } from './kind.ts';
 import { kindOf } from './kinds.ts';
 import { commandIdentifier } from './writes.ts';
 import { findIdentified, resolved, type Written, write } from './writing.ts';
@@ -66,12 +66,31 @@ export async function writeEffects(
   const done: Effect[] = [];
   for (const entry of kindOf(command.name).writes(command, context)) {
     beforeEach();
-    const effect = accepted(await write(run, resolved(entry, references)));
+    const written = await write(run, resolved(entry, references));
+    const before = written.changed ? await doneBefore(run, command, context, bots, entry) : undefined;
+    const effect = before ?? accepted(written);
     await requireOurs(run, [effect], context.commandId, bots);
     references.set(entry.fullUrl, referenceTo(effect.resource));
     done.push(effect);
   }
   return done;
+}
+
+/**
+ * What a change made that seems to come too late. MedplumClient sends again what it was given no answer to; where the
+ * first was heard, the second finds another version: its own.
+ * @returns undefined when somebody else changed the record.
+ */
+async function doneBefore(
+  run: BotRun,
+  command: Command,
+  { commandId }: EffectContext,
+  bots: readonly string[],
+  { fullUrl }: Write
+): Promise<Effect | undefined> {
+  const effects = await findEffects(run, command, commandId, bots);
+  const resource = [...effects.values()].find((each) => referenceTo(each) === fullUrl);
+  return resource && { resource, created: false };
 }
 
 /**
