@@ -397,6 +397,7 @@ describe('Command Processor Bot', () => {
       ['the code', { medication: { system: RXNORM, code: '7804', display: 'a new painkiller' } }],
       ['one of two parts', { medication: { system: RXNORM, code: '999999', display: 'Acetaminophen/Codeine' } }],
       ['a denial', { medication: { system: RXNORM, code: '999999', display: 'morphine-free' } }],
+      ['the dosage of another drug', { dosage: 'Add OxyContin 10 mg twice a day.' }],
     ])('a controlled substance by %s', async (_name, parameters) => {
       await blockedFor(await about.medication(parameters), 'CONTROLLED_SUBSTANCE');
     });

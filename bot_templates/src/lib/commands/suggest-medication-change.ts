@@ -76,12 +76,14 @@ export const suggestMedicationChange: CommandKind<SuggestMedicationChange> = {
   },
 
   blocked(command, facts, policy) {
-    const { status, intent, medication } = command.parameters;
+    const { status, intent, medication, dosage } = command.parameters;
     if ((status ?? 'draft') !== 'draft' || (intent ?? 'proposal') !== 'proposal') {
       return 'PRESCRIPTION';
     }
     const current = currentOf(command, facts);
-    const drugs = [{ coding: [medication] }, current && currentDrug(current, facts)];
+    // A dosage is a text, and a text can name another drug than the code does.
+    const proposed: CodeableConcept = { coding: [medication], ...(dosage === undefined ? {} : { text: dosage }) };
+    const drugs = [proposed, current && currentDrug(current, facts)];
     return drugs.some((drug) => isControlled(drug, policy.controlledSubstances)) ? 'CONTROLLED_SUBSTANCE' : undefined;
   },
 
