@@ -113,6 +113,29 @@ describe('Billing Code Suggester Bot, when it runs', () => {
     expect(await visit.tasks()).toHaveLength(1);
   });
 
+  test.each([
+    ['no identifier of a command', ['ai-approval'], 'urn:somebody'],
+    ['no code of an approval', [], 'urn:medbots/command'],
+  ])('a Task of somebody else, with %s, keeps nobody from a suggestion', async (_name, codes, system) => {
+    const visit = await Visit.open(clinic);
+    await visit.condition('I10');
+    const foreign = await clinic.create<Task>({
+      resourceType: 'Task',
+      status: 'requested',
+      intent: 'order',
+      identifier: [{ system, value: randomUUID() }],
+      code: {
+        coding: ['SuggestBillingCodes', ...codes].map((code) => ({ system: 'http://medplum.com/ai-command', code })),
+      },
+      for: visit.encounter.subject as NonNullable<Task['for']>,
+      encounter: { reference: `Encounter/${visit.encounter.id}` },
+    });
+    const output = await visit.suggest();
+    expect(output.warnings).not.toContain('SUGGESTION_ALREADY_OPEN');
+    expect(output.taskId).toEqual(expect.any(String));
+    expect(output.taskId).not.toBe(foreign.id);
+  });
+
   test('a suggestion that was rejected may be made anew', async () => {
     const visit = await Visit.open(clinic);
     await visit.condition('I10');

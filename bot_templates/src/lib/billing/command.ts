@@ -1,5 +1,6 @@
 import type { Task } from '@medplum/fhirtypes';
 import { type CommandAnswer, submitCommand } from '../commands/submit.ts';
+import { APPROVAL_CODE, isApprovalTask, TASK_CODE_SYSTEM } from '../commands/task.ts';
 import { searchPage } from '../fhir.ts';
 import { referencedId } from '../ids.ts';
 import type { BotRun } from '../run.ts';
@@ -9,7 +10,6 @@ import { ICD10CM } from './icd10cm.ts';
 import { PROMPT } from './note-codes.ts';
 
 export const COMMAND = 'SuggestBillingCodes';
-const COMMAND_SYSTEM = 'http://medplum.com/ai-command';
 
 /** Statuses in which a Task still waits for somebody. */
 const OPEN = 'draft,requested,received,accepted,ready,in-progress,on-hold';
@@ -62,18 +62,25 @@ export async function submitSuggestion(
   };
 }
 
-/** The id of a Task that waits with a suggestion for the encounter. */
+/**
+ * The id of a Task that waits with a suggestion for the encounter, in the form that the Command Processor gives one:
+ * another Task with the code of the command keeps nobody from a suggestion.
+ */
 export async function openTask(run: BotRun, { encounter, patientId }: EncounterRecord): Promise<string | undefined> {
   const query = new URLSearchParams({
     encounter: `Encounter/${encounter.id}`,
-    code: `${COMMAND_SYSTEM}|${COMMAND}`,
+    code: `${TASK_CODE_SYSTEM}|${COMMAND}`,
+    identifier: `${run.namespace}/command|`,
     status: OPEN,
     _sort: '_lastUpdated',
     _count: '10',
   });
+  query.append('code', `${TASK_CODE_SYSTEM}|${APPROVAL_CODE}`);
   const page = await searchPage<Task>(run.medplum, 'Task', query.toString(), 'DB_ERROR');
-  const tasks = (page.entry ?? []).map(({ resource }) => resource);
-  return tasks.find((task) => referencedId(task?.for?.reference, 'Patient') === patientId)?.id;
+  const tasks = (page.entry ?? []).map(({ resource }) => resource).filter((task) => task !== undefined);
+  const isOurs = (task: Task): boolean =>
+    isApprovalTask(task) && (task.identifier ?? []).some(({ system }) => system === `${run.namespace}/command`);
+  return tasks.find((task) => isOurs(task) && referencedId(task.for?.reference, 'Patient') === patientId)?.id;
 }
 
 type SuggestedCode = Record<string, unknown> & { confidence: number };
