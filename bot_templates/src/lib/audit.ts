@@ -162,7 +162,7 @@ export function storesTexts(run: BotRun): boolean {
   return run.secrets.oneOf('AUDIT_STORE_PROMPTS', ['hash', 'full']) === 'full';
 }
 
-/** What is kept of a text where texts are kept at all, in characters. */
+/** What is kept of a text where texts are kept at all, in bytes of UTF-8. */
 const GREATEST_STORED = 10_000;
 
 /** Hash and length of a prompt and a response, and the texts themselves only where they are wanted. */
@@ -174,11 +174,17 @@ export function textFacts(record: AuditRecord, withTexts: boolean): Record<strin
       facts[`${name}-sha256`] = sha256(text);
       facts[`${name}-length`] = text.length;
       if (withTexts) {
-        facts[name] = text.slice(0, GREATEST_STORED);
+        facts[name] = startOf(text, GREATEST_STORED);
       }
     }
   }
   return facts;
+}
+
+/** As many whole characters of a text as fit into so many bytes of UTF-8. */
+function startOf(text: string, bytes: number): string {
+  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(bytes));
+  return text.slice(0, read);
 }
 
 function coding(system: string, code: string, display?: string): Coding {

@@ -120,7 +120,8 @@ def test_the_table(audited: Ward, medbots: Medbots) -> None:
 def test_what_is_asked(audited: Ward, medbots: Medbots) -> None:
     """Each option is a search parameter of the server."""
     medbots(
-        *(
+        *("audit", "--type", "rag_query", "--patient", "p9", "--bot", "rag-pipeline"),
+        *("--user", "d0"),
             "audit",
             "--type",
             "rag_query",

@@ -1,6 +1,6 @@
 import type { Task } from '@medplum/fhirtypes';
 import type { AuditType } from '../audit.ts';
-import { write } from '../commands/writing.ts';
+import { write, writeOwn } from '../commands/writing.ts';
 import type { BotRun } from '../run.ts';
 import { refusal } from './refusal.ts';
 import { notice } from './notice.ts';
@@ -18,7 +18,7 @@ export function isExpired({ queued, state }: Standing, now = Date.now()): boolea
  * @throws BotFailure SAFETY_BLOCKED when the Task was changed meanwhile; nothing is run in any case.
  */
 export async function expire(run: BotRun, standing: Standing, device: string): Promise<Task> {
-  await write(run, notice(run.namespace, standing, 'expired', device, new Date()));
+  await writeOwn(run, notice(run.namespace, standing, 'expired', device, new Date()));
   return end(run, standing, 'expired', 'command_expired');
 }
 
@@ -29,7 +29,7 @@ export async function failWaiting(
   device: string,
   businessStatus: BusinessStatus
 ): Promise<Task> {
-  await write(run, notice(run.namespace, standing, 'failed', device, new Date()));
+  await writeOwn(run, notice(run.namespace, standing, 'failed', device, new Date()));
   return end(run, standing, businessStatus, 'command_failed');
 }
 

@@ -4,7 +4,7 @@ import type { Command, EffectContext, Facts, Write } from '../commands/kind.ts';
 import { kindOf } from '../commands/kinds.ts';
 import { basisOf } from '../commands/process.ts';
 import { provenance } from '../commands/provenance.ts';
-import { hasTransactions, resolved, type Written, write, writeAtOnce } from '../commands/writing.ts';
+import { hasTransactions, resolved, unconditional, type Written, write, writeAtOnce, writeOwn } from '../commands/writing.ts';
 import { asFailure, BotFailure } from '../failure.ts';
 import type { BotRun } from '../run.ts';
 import { answer } from './answer.ts';
@@ -106,8 +106,7 @@ async function carryOutAtOnce(
 ): Promise<Task | undefined> {
   const writes = kindOf(command.name).writes(command, context);
   const targets = writes.map(({ fullUrl }) => fullUrl);
-  const { request, ...origin } = originOf(standing, command, targets, context);
-  const { ifNoneExist: _, ...unconditional } = request;
+  const origin = originOf(standing, command, targets, context);
   const change: Change = {
     ...kept(standing),
     status: 'completed',
@@ -117,8 +116,9 @@ async function carryOutAtOnce(
   };
   const entries: Write[] = [
     ...writes,
-    { ...origin, request: unconditional },
-    notice(run.namespace, standing, 'executed', device, new Date()),
+    // The version of the Task excludes that they are there already; what looks like them is not this bot's.
+    unconditional(origin),
+    unconditional(notice(run.namespace, standing, 'executed', device, new Date())),
     nextVersion(run.namespace, standing, change),
   ];
   try {
@@ -213,7 +213,7 @@ function kept({ approvals, modified }: Standing): Pick<Change, 'approvals' | 'mo
 
 async function step<T>(run: BotRun, standing: Standing, entry: Write): Promise<T & { resourceType: 'Provenance' }> {
   requireTime(standing);
-  const written = await write(run, entry);
+  const written = await writeOwn(run, entry);
   return (written as { resource: unknown }).resource as T & { resourceType: 'Provenance' };
 }
 

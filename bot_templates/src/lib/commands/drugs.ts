@@ -26,6 +26,9 @@ export function isHighRisk(concept: CodeableConcept | undefined, more: readonly 
   return isAmong(concept, highRisk.drugs, more);
 }
 
+/** Shortest name that is known with another ending. */
+const LEAST_FOR_A_STEM = 7;
+
 /** Any name in any text counts, also `oxycodone-free`: a guard errs on the side of asking. */
 function isAmong(concept: CodeableConcept | undefined, drugs: readonly Drug[], more: readonly string[]): boolean {
   const codings = concept?.coding ?? [];
@@ -34,10 +37,28 @@ function isAmong(concept: CodeableConcept | undefined, drugs: readonly Drug[], m
     return true;
   }
   const texts = [concept?.text, ...codings.map(({ display }) => display)].filter((text) => text !== undefined);
-  const said = texts.map((text) => ` ${plainWords(text).join(' ')} `);
-  const names = [...drugs.flatMap(({ name, also, brands }) => [name, ...(also ?? []), ...(brands ?? [])]), ...more];
-  return names.some((name) => {
-    const words = plainWords(name).join(' ');
-    return words !== '' && said.some((text) => text.includes(` ${words} `));
-  });
+  const said = texts.map(plainWords);
+  const substances = [...drugs.flatMap(({ name, also }) => [name, ...(also ?? [])]), ...more].map(plainWords);
+  const brands = drugs.flatMap((drug) => drug.brands ?? []).map(plainWords);
+  return said.some(
+    (words) =>
+      substances.some((name) => isNamed(words, name) || beginsLike(words, name, 1)) ||
+      brands.some((name) => isNamed(words, name) || beginsLike(words, name, 0))
+  );
+}
+
+function isNamed(words: readonly string[], name: readonly string[]): boolean {
+  return name.length > 0 && ` ${words.join(' ')} `.includes(` ${name.join(' ')} `);
+}
+
+/**
+ * Whether a word, or two that were written apart, begins like a name: `oxycodon`, `oxycodonhydrochlorid`, `oxy-codone`.
+ * @param ending - Letters at the end of the name that may be others.
+ */
+function beginsLike(words: readonly string[], [name = '', ...others]: readonly string[], ending: number): boolean {
+  if (others.length > 0 || name.length < LEAST_FOR_A_STEM) {
+    return false;
+  }
+  const stem = name.slice(0, name.length - ending);
+  return words.some((word, index) => word.startsWith(stem) || `${word}${words[index + 1] ?? ''}`.startsWith(stem));
 }

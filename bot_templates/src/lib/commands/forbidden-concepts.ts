@@ -1,7 +1,20 @@
 import type { CodeableConcept } from '@medplum/fhirtypes';
 
+/** Whole words or phrases, in English. */
+function wordsOf(...phrases: string[]): RegExp {
+  return new RegExp(`\\b(?:${phrases.join('|')})\\b`, 'i');
+}
+
 /** Words and codes by which a problem belongs on the list of allergies. */
-const ALLERGY_WORDS = /\b(?:allerg(?:y|ies)|anaphyla\w{0,8}|(?:drug|food|latex) (?:hypersensitivity|intolerance)|adverse reaction)\b/i;
+const ALLERGY_WORDS = wordsOf(
+  'allerg(?:y|ies)',
+  'allergic (?:to|reactions?)',
+  'nkd?a',
+  'anaphyla\\w{0,8}',
+  '(?:drug|food|latex|medication|medicine|penicillin|antibiotic|statin|contrast) (?:hypersensitivity|intolerance)',
+  '(?:hypersensitivity|intolerance) to',
+  'adverse reactions?'
+);
 const ALLERGY_CODES = [
   // ICD-10-CM: status of allergy to drugs, of other allergy; unspecified allergy, anaphylaxis, food reactions
   /^Z88(?:\.|$)/,
@@ -30,8 +43,23 @@ const ALLERGY_CONCEPTS = [
 ];
 
 /** Words and codes of what is decided about resuscitation and the limits of treatment. */
-const CODE_STATUS_WORDS =
-  /\b(?:code status|full code|dn[ar]r?|dnacpr|resuscitat\w{0,5}|comfort (?:care|measures)|allow natural death|polst|molst|do not intubate|dni|advance directive)\b/i;
+const CODE_STATUS_WORDS = wordsOf(
+  'code status',
+  '(?:full|no|limited|partial|chemical) code',
+  'dn[ar]r?',
+  'dnacpr',
+  'cpr',
+  'resus(?:citat\\w{0,5})?',
+  '(?:comfort|palliative|hospice|end[ -]of[ -]life) (?:care|measures)',
+  'hospice',
+  'allow natural death',
+  'life[ -](?:support|sustaining)',
+  '[mp]olst',
+  'dni',
+  '(?:no|not|not for) intubat(?:e|ed|ion)',
+  'living will',
+  'advance directives?'
+);
 const CODE_STATUS_CODES = [/^Z66$/, /^Z51\.5/];
 const CODE_STATUS_CONCEPTS = [
   '143021000119109',

@@ -1,4 +1,4 @@
-import type { Bundle, BundleEntry, Identifier, Resource } from '@medplum/fhirtypes';
+import type { Bundle, BundleEntry, Identifier, Reference, Resource } from '@medplum/fhirtypes';
 import { randomUUID } from 'node:crypto';
 import { BotFailure } from '../failure.ts';
 import { fhirRequest, searchPage } from '../fhir.ts';
@@ -43,6 +43,43 @@ export async function write(run: BotRun, entry: Write): Promise<Written> {
     }
     await pause(PAUSE_MS * attempt * (1 + Math.random()));
   }
+}
+
+/** Resources that are looked through for one of this bot's own among those that somebody else made alike. */
+const MOST_ALIKE = 200;
+
+/**
+ * Creates a resource unless this bot made one like it. What somebody else made alike counts for nothing: who expects
+ * what a bot will say could say something else in its place.
+ * @param entry - A conditional create.
+ * @throws BotFailure as `write` does
+ */
+export async function writeOwn(run: BotRun, entry: Write): Promise<Written> {
+  try {
+    const written = await write(run, entry);
+    if (written.changed || written.created || isOwn(run, written.resource)) {
+      return written;
+    }
+  } catch (error) {
+    // There are several alike.
+    if (!(error instanceof BotFailure && error.details?.status === '412')) {
+      throw error;
+    }
+  }
+  const query = `${entry.request.ifNoneExist ?? ''}&_count=${MOST_ALIKE}`;
+  const alike = await searchPage(run.medplum, entry.resource.resourceType, query, 'DB_ERROR');
+  const own = (alike.entry ?? []).find(({ resource }) => resource !== undefined && isOwn(run, resource));
+  return own?.resource ? { resource: own.resource, created: false } : write(run, unconditional(entry));
+}
+
+function isOwn(run: BotRun, { meta }: Resource): boolean {
+  return (meta as { author?: Reference } | undefined)?.author?.reference === run.reference;
+}
+
+/** A create whatever is there already. */
+export function unconditional({ request, ...entry }: Write): Write {
+  const { ifNoneExist: _, ...rest } = request;
+  return { ...entry, request: rest };
 }
 
 /** A write with the references of what was written before it put in the place of their `urn:uuid:…`. */

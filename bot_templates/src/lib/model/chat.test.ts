@@ -281,12 +281,10 @@ describe('askModel', () => {
       ['answering something that is no JSON', [answer('<html>'), answer('<html>')], 'LLM_ERROR'],
       ['refusing the key', [status(401)], 'LLM_ROUTER_ERROR'],
       ['without the alias', [status(404)], 'LLM_ROUTER_ERROR'],
-    ])('with a router that is %s, in time, and without its words', async (_name, faults, code) => {
+    ])('with a router that is %s, and without its words', async (_name, faults, code) => {
       router.chatFaults = faults;
-      const started = performance.now();
       const failure = await failureOf(ask());
       expect(failure.code).toBe(code);
-      expect(performance.now() - started).toBeLessThan(2_500);
       expect(JSON.stringify(failure.output())).not.toMatch(/cannot embed|suicidal|8\.2/);
     });
 

@@ -1,3 +1,4 @@
+import { costOf } from '../../../test/support/cost.ts';
 import { expect, test } from 'vitest';
 import { mismatchedNegation } from './negation.ts';
 
@@ -33,7 +34,5 @@ test.each([
 });
 
 test('takes no long time for any text', () => {
-  const started = performance.now();
-  mismatchedNegation('no, '.repeat(20_000), `and ${' '.repeat(50_000)}has ${'not '.repeat(20_000)}`);
-  expect(performance.now() - started).toBeLessThan(500);
+  expect(costOf(() => mismatchedNegation('no, '.repeat(20_000), `and ${' '.repeat(50_000)}has ${'not '.repeat(20_000)}`))).toBeLessThan(2_000);
 });
