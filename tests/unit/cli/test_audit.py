@@ -122,16 +122,6 @@ def test_what_is_asked(audited: Ward, medbots: Medbots) -> None:
     medbots(
         *("audit", "--type", "rag_query", "--patient", "p9", "--bot", "rag-pipeline"),
         *("--user", "d0"),
-            "audit",
-            "--type",
-            "rag_query",
-            "--patient",
-            "p9",
-            "--bot",
-            "rag-pipeline",
-            "--user",
-            "d0",
-        ),
         *("--outcome", "failed", "--since", "2026-03-01T00:00Z", "--until", "2026-03-02T00:00Z"),
         *("--command-id", "c0ffee", "--limit", "7"),
     )
