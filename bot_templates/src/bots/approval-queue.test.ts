@@ -648,6 +648,38 @@ describe('Approval Queue Bot', () => {
     });
   });
 
+  test.each([
+    ['one', 1],
+    ['several', 2],
+  ])('who says beforehand what the bot will say does not silence it: %s', async (_name, copies) => {
+    const condition = await about.condition();
+    const { taskId } = await about.problem({ action: 'resolve', conditionId: condition.id });
+    const [device] = await clinic.find('Device', '');
+    for (let copy = 0; copy < copies; copy++) {
+      await clinic.doctor.client.createResource<Provenance>({
+        resourceType: 'Provenance',
+        target: [{ reference: `Condition/${condition.id}` }],
+        recorded: '2026-01-01T00:00:00Z',
+        agent: [{ who: { reference: `Device/${device?.id}` } }],
+        entity: [{ role: 'source', what: { reference: `Task/${taskId}` } }],
+      });
+      await clinic.doctor.client.createResource<Communication>({
+        resourceType: 'Communication',
+        identifier: [{ system: 'urn:medbots/notice', value: `${taskId}-executed` }],
+        status: 'completed',
+        subject: about.subject,
+        payload: [{ contentString: 'Nothing was done.' }],
+      });
+    }
+    const { provenanceId } = await approve(taskId, physician);
+    const origin = await clinic.admin.readResource('Provenance', provenanceId as string);
+    expect(origin.agent.map(({ who }) => who.reference)).toContain(`Practitioner/${physician.profile.id}`);
+    const messages = await clinic.find<Communication>('Communication', `subject=Patient/${about.patient.id}`);
+    const said = messages.flatMap(({ payload = [] }) => payload.map(({ contentString }) => contentString));
+    expect(said.filter((text) => text === 'A command that you handed in was approved and carried out.')).toHaveLength(1);
+    expect(await clinic.find('Provenance', `target=Condition/${condition.id}`)).toHaveLength(copies + 1);
+  });
+
   test('an approval of what is done is answered, and does nothing', async () => {
     const { taskId } = await about.note();
     const first = await approve(taskId, physician);
