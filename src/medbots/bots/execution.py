@@ -23,7 +23,11 @@ _GRACE = 5.0
 
 _OFF = "bots not enabled"
 
-_ROLE = "an active PractitionerRole with a code that the secret APPROVER_ROLES allows"
+_ROLE = (
+    "who approves needs an active PractitionerRole with the code doctor, nurse or pharmacist of "
+    "http://terminology.hl7.org/CodeSystem/practitioner-role, or whatever the secret "
+    "APPROVER_ROLES names"
+)
 
 _CURES = {
     "AUDIT_UNAVAILABLE": "medbots bot logs audit-logging --failed",
