@@ -408,7 +408,7 @@ class TestApprove:
         said = "bot 'approval-queue' failed: UNAUTHORIZED (ROLE_NOT_ALLOWED): The approver has no"
         assert said in told.err
         if form == "text":
-            assert "hint: an active PractitionerRole" in told.err
+            assert "hint: who approves needs an active PractitionerRole" in told.err
         assert told.out == "" if form == "text" else told.json == REFUSED
 
     def test_the_bot_is_not_there(self, ward: Ward, medbots: Medbots) -> None:
