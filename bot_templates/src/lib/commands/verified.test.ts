@@ -52,6 +52,13 @@ describe('where a value lies by its own range', () => {
   ])('nobody knows by %s', (_name, referenceRange) => {
     expect(positionOf({ valueQuantity: { value: 9, ...UNIT }, referenceRange })).toBeUndefined();
   });
+
+  test('a range without a unit is that of a value without one, and of no value that has one in code alone', () => {
+    const referenceRange = [{ high: { value: 5.6 } }];
+    const coded = { value: 95, system: UNIT.system, code: 'mg/dL' };
+    expect(positionOf({ valueQuantity: coded, referenceRange })).toBeUndefined();
+    expect(positionOf({ valueQuantity: { value: 7 }, referenceRange })).toBe('high');
+  });
 });
 
 describe('a flag is borne out', () => {

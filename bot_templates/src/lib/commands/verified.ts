@@ -137,5 +137,6 @@ function sameUnit(limit: Quantity, value: Quantity): boolean {
   if (limit.code !== undefined && value.code !== undefined) {
     return limit.code === value.code && limit.system === value.system;
   }
-  return limit.unit === value.unit;
+  // Without words, only two that have no unit at all are alike.
+  return limit.unit === value.unit && (limit.unit !== undefined || (limit.code ?? value.code) === undefined);
 }

@@ -93,6 +93,11 @@ describe('what cannot be compared', () => {
       potassium(6.8, { system: UCUM, code: 'mmol/L', unit: 'mg/dL' }),
       'UNIT_CONTRADICTORY',
     ],
+    [
+      'words that the code of another system contradicts',
+      potassium(6.8, { system: 'urn:other', code: 'mg/dL', unit: 'mmol/L' }),
+      'UNIT_CONTRADICTORY',
+    ],
     ['haemoglobin in mmol/L', result('718-7', { value: 4, unit: 'mmol/L' }), 'UNIT_MISMATCH'],
   ])('%s is a mismatch of units', (_name, observation, reason) => {
     expect(assess(observation)).toMatchObject({ critical: [], unitMismatches: [{ reason }], notAssessed: [] });

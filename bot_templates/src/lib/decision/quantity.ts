@@ -23,7 +23,9 @@ export function converted(quantity: Quantity, rule: CriticalRule): Converted | U
   const coded = quantity.system === undefined || quantity.system === UCUM ? quantity.code : undefined;
   const byCode = coded === undefined ? undefined : codedUnit(coded, quantity.system === UCUM);
   const byWords = quantity.unit === undefined ? undefined : spelledUnit(quantity.unit);
-  if (byCode !== undefined && byWords !== undefined && byCode !== byWords && !areEqual(byCode, byWords, rule)) {
+  // A code of another system is not believed, but it may speak against the words.
+  const said = byCode ?? (quantity.code === undefined ? undefined : spelledUnit(quantity.code));
+  if (said !== undefined && byWords !== undefined && said !== byWords && !areEqual(said, byWords, rule)) {
     return 'UNIT_CONTRADICTORY';
   }
   const given = quantity.code ?? quantity.unit;
