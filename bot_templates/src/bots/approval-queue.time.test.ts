@@ -94,6 +94,45 @@ describe('Approval Queue Bot, as time goes by', () => {
     expect(await about.decide(taskId, 'reject', pharmacist.client)).toMatchObject({ status: 'rejected' });
   });
 
+  const messages = async (): Promise<unknown[]> => {
+    const found = await clinic.find<Communication>('Communication', `subject=Patient/${about.patient.id}`);
+    return found.map(({ payload }) => payload?.[0]?.contentString);
+  };
+
+  test('nobody is told that it is over by a run that comes too late to end it', async () => {
+    const { taskId } = await about.note();
+    let approved = false;
+    const meanwhile: typeof fetch = async (url, init) => {
+      if (!approved && /"POST"|"PUT"/.test(String(init?.body))) {
+        approved = true;
+        await about.decide(taskId, 'approve', physician.client);
+      }
+      return fetch(url, init);
+    };
+    const input = { resourceType: 'Task', id: taskId as string, meta: {} };
+    const output = await later(25, () => queue.run(input, pharmacist, { fetch: meanwhile }));
+    expect(output).toMatchObject({ success: false, details: { reason: 'WRONG_STATUS' } });
+    expect((await about.task(taskId as string)).status).toBe('completed');
+    expect(await messages()).toEqual(['A command that you handed in was approved and carried out.']);
+  });
+
+  test('who was not told of the end, because the run was gone, is told at the next touch', async () => {
+    const { taskId } = await about.note();
+    const mute: typeof fetch = async (url, init) => {
+      if (String(init?.body).includes('"resourceType":"Communication"')) {
+        throw new Error('the process is gone');
+      }
+      return fetch(url, init);
+    };
+    const input = { taskId: taskId as string, decision: 'approve' };
+    await later(25, () => queue.run(input, physician, { fetch: mute }));
+    expect((await about.task(taskId as string)).status).toBe('failed');
+    expect(await messages()).toEqual([]);
+    await queue.run(input, physician);
+    await queue.run(input, physician);
+    expect(await messages()).toEqual(['A command that you handed in was not approved in time, and was not carried out.']);
+  });
+
   test('any touch ends it', async () => {
     const { taskId } = await about.note();
     const event = { resourceType: 'Task', id: taskId as string, meta: {} };

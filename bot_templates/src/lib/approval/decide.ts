@@ -4,7 +4,7 @@ import { BotFailure } from '../failure.ts';
 import type { BotRun, WorkOutput } from '../run.ts';
 import { type Approver, readRoleCodes, requireApprover, requirePerson } from './approvers.ts';
 import { answer } from './answer.ts';
-import { endUntrusted, expire, isExpired } from './end.ts';
+import { endUntrusted, expire, isExpired, tellEnd } from './end.ts';
 import { finish } from './finish.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
 import { prepare, shownSha256, type Step } from './prepare.ts';
@@ -114,6 +114,7 @@ async function unlessWaiting(
     throw wrongStatus(task, run.namespace);
   }
   if (isTerminal(state)) {
+    await tellEnd(run, standing, device);
     if (state === AFTER[decision]) {
       return { ...answer(run.namespace, standing.own, []), alreadyDone: true };
     }

@@ -1,6 +1,8 @@
 import type { Task } from '@medplum/fhirtypes';
 import type { AuditType } from '../audit.ts';
-import { write, writeOwn } from '../commands/writing.ts';
+import { hasType } from '../commands/task.ts';
+import { isOwn, write, writeOwn } from '../commands/writing.ts';
+import { readCurrent } from '../fhir.ts';
 import type { BotRun } from '../run.ts';
 import { refusal } from './refusal.ts';
 import { notice } from './notice.ts';
@@ -18,8 +20,7 @@ export function isExpired({ queued, state }: Standing, now = Date.now()): boolea
  * @throws BotFailure SAFETY_BLOCKED when the Task was changed meanwhile; nothing is run in any case.
  */
 export async function expire(run: BotRun, standing: Standing, device: string): Promise<Task> {
-  await writeOwn(run, notice(run.namespace, standing, 'expired', device, new Date()));
-  return end(run, standing, 'expired', 'command_expired');
+  return end(run, standing, device, 'expired', 'command_expired');
 }
 
 /** Ends a command that waits and must not be carried out. */
@@ -29,15 +30,21 @@ export async function failWaiting(
   device: string,
   businessStatus: BusinessStatus
 ): Promise<Task> {
-  await writeOwn(run, notice(run.namespace, standing, 'failed', device, new Date()));
-  return end(run, standing, businessStatus, 'command_failed');
+  return end(run, standing, device, businessStatus, 'command_failed');
 }
 
-async function end(run: BotRun, standing: Standing, businessStatus: BusinessStatus, audited: AuditType): Promise<Task> {
+async function end(
+  run: BotRun,
+  standing: Standing,
+  device: string,
+  businessStatus: BusinessStatus,
+  audited: AuditType
+): Promise<Task> {
   const { approvals, modified } = standing;
   const change = { status: 'failed', businessStatus, approvals, modified } as const;
   const written = await write(run, nextVersion(run.namespace, standing, change));
   if (written.changed) {
+    await tellIfEnded(run, standing, device, businessStatus);
     throw refusal('WRONG_STATUS', 'The Task was changed meanwhile; look at it again', { taskId: standing.original.id });
   }
   run.audit.note({
@@ -50,7 +57,39 @@ async function end(run: BotRun, standing: Standing, businessStatus: BusinessStat
     commandId: standing.queued.commandId,
     detail: { command: standing.command.name, status: businessStatus },
   });
-  return written.resource as Task;
+  const task = written.resource as Task;
+  await tellEnd(run, { ...standing, own: task, state: 'failed' }, device);
+  return task;
+}
+
+/**
+ * Tells the requester of a Task that failed, unless they were told. Only once it has: a run that comes too late to end
+ * it would say what is not so. Whoever touches the Task later makes up for a run that ended in between.
+ */
+export async function tellEnd(run: BotRun, standing: Standing, device: string): Promise<void> {
+  const is = (status: BusinessStatus): boolean =>
+    hasType(standing.own.businessStatus, `${run.namespace}/task-status`, status);
+  // What was tampered with is a matter for whoever reads the audit trail.
+  if (standing.state !== 'failed' || is('tampered') || is('forged')) {
+    return;
+  }
+  await writeOwn(run, notice(run.namespace, standing, is('expired') ? 'expired' : 'failed', device, new Date()));
+}
+
+/** Tells of the end where what changed the Task meanwhile was this very end: its answer was lost, or another run was faster. */
+async function tellIfEnded(
+  run: BotRun,
+  standing: Standing,
+  device: string,
+  businessStatus: BusinessStatus
+): Promise<void> {
+  const { found } = await readCurrent<Task>(run.medplum, 'Task', standing.original.id as string, 'DB_ERROR');
+  if (found?.status !== 'failed' || !isOwn(run, found)) {
+    return;
+  }
+  if (hasType(found.businessStatus, `${run.namespace}/task-status`, businessStatus)) {
+    await tellEnd(run, { ...standing, own: found, state: 'failed' }, device);
+  }
 }
 
 /**

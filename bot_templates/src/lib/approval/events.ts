@@ -6,7 +6,7 @@ import { readCurrent } from '../fhir.ts';
 import type { BotRun, WorkOutput } from '../run.ts';
 import { answer } from './answer.ts';
 import { decide } from './decide.ts';
-import { endUntrusted, expire, isExpired } from './end.ts';
+import { endUntrusted, expire, isExpired, tellEnd } from './end.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
 import { type Authors, type Standing, STOPPED } from './standing.ts';
 import { nextVersion } from './versions.ts';
@@ -50,6 +50,7 @@ export async function heedTask(
 export async function heed(run: BotRun, authors: Authors, device: string, standing: Standing): Promise<WorkOutput> {
   const taskId = standing.original.id as string;
   if (standing.state !== 'awaiting-approval' && standing.state !== 'awaiting-second') {
+    await tellEnd(run, standing, device);
     return { taskId, ignored: true };
   }
   if (isExpired(standing)) {

@@ -8,6 +8,7 @@ import { hasTransactions, resolved, unconditional, type Written, write, writeAtO
 import { asFailure, BotFailure } from '../failure.ts';
 import type { BotRun } from '../run.ts';
 import { answer } from './answer.ts';
+import { tellEnd } from './end.ts';
 import { statusOfFailure } from './failure-status.ts';
 import { loadStanding } from './load.ts';
 import { notice, type Outcome } from './notice.ts';
@@ -271,8 +272,12 @@ async function fail(
   device: string,
   failure: BotFailure
 ): Promise<void> {
-  await step(run, standing, notice(run.namespace, standing, 'failed', device, new Date()));
-  await writeLast(run, authors, standing, { ...kept(standing), status: 'failed', businessStatus });
+  const task = await writeLast(run, authors, standing, { ...kept(standing), status: 'failed', businessStatus });
+  if (task.status !== 'failed') {
+    // Another run took over, and came to another end.
+    return;
+  }
+  await tellEnd(run, { ...standing, own: task, state: 'failed' }, device);
   run.audit.note({
     type: 'command_failed',
     action: 'E',

@@ -72,7 +72,8 @@ export async function writeOwn(run: BotRun, entry: Write): Promise<Written> {
   return own?.resource ? { resource: own.resource, created: false } : write(run, unconditional(entry));
 }
 
-function isOwn(run: BotRun, { meta }: Resource): boolean {
+/** Whether this bot wrote a version of a resource. */
+export function isOwn(run: BotRun, { meta }: Resource): boolean {
   return (meta as { author?: Reference } | undefined)?.author?.reference === run.reference;
 }
 
