@@ -148,6 +148,24 @@ describe('Approval Queue Bot, as time goes by', () => {
     expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
   });
 
+  test('what a sweep refuses or does not believe is noted in the audit trail, each with whom it concerns', async () => {
+    const { taskId } = await about.note();
+    const clerk = await clinic.member();
+    await clerk.client.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'accepted' });
+    const other = await Case.open(clinic);
+    const { id: _, meta: __, ...copy } = await about.task(taskId as string);
+    const forged = await clinic.create<Task>({ ...copy, for: other.subject } as Task);
+    expect(await sweep()).toMatchObject({ accepted: 0, failed: 2 });
+    for (const [id, { patient }] of [[taskId, about], [forged.id, other]] as const) {
+      const noted = await clinic.audits('approval_refused', `&entity=Task/${id as string}`);
+      expect(noted).toHaveLength(1);
+      expect(JSON.stringify(noted[0]?.entity)).toContain(`Patient/${patient.id}`);
+    }
+    expect((await about.task(taskId as string)).status).toBe('requested');
+    expect((await about.task(forged.id)).status).toBe('failed');
+    expect(await about.decide(taskId, 'reject', physician.client)).toMatchObject({ status: 'rejected' });
+  });
+
   test('two sweeps at once end it once', async () => {
     await about.note();
     const outputs = await later(25, () => Promise.all([sweep(), sweep(), sweep()]));

@@ -148,7 +148,8 @@ export async function runBot(
 /** Codes for which whoever called is to blame, and nothing is broken. */
 const MINOR: readonly ErrorCode[] = ['INVALID_INPUT', 'PATIENT_NOT_FOUND', 'UNAUTHORIZED', 'SAFETY_BLOCKED'];
 
-function failureRecord(run: BotRun, failure: BotFailure): AuditRecord {
+/** What the audit trail says of a failure. */
+export function failureRecord(run: BotRun, failure: BotFailure): AuditRecord {
   const minor = MINOR.includes(failure.code);
   return {
     type: (minor ? run.bot.refusalAudit : undefined) ?? run.bot.failureAudit,

@@ -1,11 +1,11 @@
 import type { Task } from '@medplum/fhirtypes';
 import { APPROVAL_CODE, OPEN_STATUSES, TASK_CODE_SYSTEM } from '../commands/task.ts';
-import { asFailure } from '../failure.ts';
+import { asFailure, type BotFailure } from '../failure.ts';
 import { searchPage } from '../fhir.ts';
-import type { BotRun, WorkOutput } from '../run.ts';
+import { type BotRun, failureRecord, type WorkOutput } from '../run.ts';
 import { endUntrusted, isExpired } from './end.ts';
 import { heed } from './events.ts';
-import { loadStanding } from './load.ts';
+import { loadStanding, untrustedRefusal } from './load.ts';
 import { recover, STALE_MS } from './recover.ts';
 import type { Authors } from './standing.ts';
 
@@ -45,8 +45,9 @@ export async function sweep(run: BotRun, authors: Authors, device: string): Prom
     try {
       await sweepTask(run, authors, device, id as string, done);
     } catch (error) {
-      const { code } = asFailure(error, 'DB_ERROR');
-      run.log(`${code} Task/${id} ${run.requestId}`);
+      const failure = asFailure(error, 'DB_ERROR');
+      run.log(`${failure.code} Task/${id} ${run.requestId}`);
+      noteRefusal(run, failure);
       done.failed++;
     }
   }
@@ -80,10 +81,21 @@ function needsAttention({ status, restriction, meta }: Task, now: number): boole
   return over || status === 'accepted' || (status === 'in-progress' && stale);
 }
 
+/** A refusal is noted as it is where an event or a person brings it about; what may go better later is not one. */
+function noteRefusal(run: BotRun, failure: BotFailure): void {
+  if (failure.code === 'SAFETY_BLOCKED' || failure.code === 'UNAUTHORIZED') {
+    run.audit.note(failureRecord(run, failure));
+  }
+}
+
 async function sweepTask(run: BotRun, authors: Authors, device: string, id: string, done: Sweep): Promise<void> {
+  // What is noted about this Task must not name whom the one before concerned.
+  run.patientId = undefined;
+  run.commandId = undefined;
   const standing = await loadStanding(run, id, authors);
   if (!standing.trusted) {
     if (await endUntrusted(run, standing)) {
+      noteRefusal(run, untrustedRefusal(standing));
       done.failed++;
     }
   } else if (standing.state === 'executing') {
