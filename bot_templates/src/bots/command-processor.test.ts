@@ -82,6 +82,18 @@ describe('Command Processor Bot', () => {
       expect(await clinic.find('Provenance', `target=Flag/${executedResourceId}`)).toHaveLength(1);
     });
 
+    test('a flag whose Task still waits; who approves that one then finds it done', async () => {
+      const observation = await about.potassium(6.8, { status: 'preliminary' });
+      const { taskId } = await about.flag(observation.id);
+      await clinic.admin.updateResource({ ...observation, status: 'final' });
+      const done = await about.flag(observation.id);
+      expect(done).toMatchObject({ action: 'executed' });
+      const approved = await about.decide(taskId, 'approve', (await clinic.member('nurse')).client);
+      expect(approved).toMatchObject({ success: true, executedResourceId: done.executedResourceId });
+      expect(await about.task(taskId as string)).toMatchObject({ status: 'completed' });
+      expect(await clinic.find<Flag>('Flag', `patient=Patient/${about.patient.id}`)).toHaveLength(1);
+    });
+
     test('a flag that a clinician has closed since stays as it is', async () => {
       const observation = await about.potassium();
       const { executedResourceId } = await about.flag(observation.id);
