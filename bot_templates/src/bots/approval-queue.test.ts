@@ -649,9 +649,11 @@ describe('Approval Queue Bot', () => {
   });
 
   test.each([
-    ['one', 1],
-    ['several', 2],
-  ])('who says beforehand what the bot will say does not silence it: %s', async (_name, copies) => {
+    ['once, with transactions', 1, ['bots', 'transaction-bundles']],
+    ['once, without', 1, ['bots']],
+    ['twice, without', 2, ['bots']],
+  ])('who says beforehand what the bot will say does not silence it: %s', async (_name, copies, features) => {
+    await clinic.setFeatures(...features);
     const condition = await about.condition();
     const { taskId } = await about.problem({ action: 'resolve', conditionId: condition.id });
     const [device] = await clinic.find('Device', '');
