@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -272,7 +271,7 @@ class TestRefused:
         [
             {},
             {"encounterId": None},
-            {"encounterId": str(uuid.uuid4())},
+            {"encounterId": "3b241101-e2bb-4255-8caf-4136c566a962"},
             {"patientId": "somebody"},
             {"minConfidence": 2},
             {"price": 100},

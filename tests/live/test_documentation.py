@@ -235,7 +235,7 @@ class TestRefused:
             {"documentationType": None},
             {"documentationType": "referral"},
             {"format": "html"},
-            {"encounterId": str(uuid.uuid4())},
+            {"encounterId": "3b241101-e2bb-4255-8caf-4136c566a962"},
             {"clinicianInput": {"objective": "x"}},
             {"saveDraft": "yes"},
         ],
