@@ -116,11 +116,11 @@ function assessPart(
     };
     (UNIT_PROBLEMS.includes(reason) ? assessment.unitMismatches : assessment.notAssessed).push(entry);
   }
-  if (rule && typeof compared === 'object') {
-    assessment.compared.push(rule.id);
-  }
   if (aiLabelled) {
     return;
+  }
+  if (rule && typeof compared === 'object') {
+    assessment.compared.push(rule.id);
   }
   if (rule && typeof compared === 'object' && compared.passed) {
     const { passed: limit, interpretation } = compared;

@@ -1,5 +1,6 @@
 import type { Observation } from '@medplum/fhirtypes';
 import { describe, expect, test } from 'vitest';
+import { AI_LABEL } from '../commands/label.ts';
 import { recentCritical } from './recent.ts';
 import { shippedRules } from './rules.ts';
 
@@ -53,6 +54,12 @@ describe('recent critical results', () => {
     });
   });
 
+  test('a later value that is not final yet takes the place of one that is not either', () => {
+    const status = 'preliminary';
+    const found = of(potassium(4.2, '2026-11-26T09:00:00Z', { status }), potassium(6.8, '2026-11-26T08:00:00Z', { status }));
+    expect(found.criticalFindings).toMatchObject([{ value: 6.8, superseded: true }]);
+  });
+
   test('a later value of the same quantity takes its place', () => {
     const found = of(potassium(4.2, '2026-11-26T09:00:00Z'), potassium(6.8, '2026-11-26T08:00:00Z'));
     expect(found.criticalFindings).toMatchObject([{ value: 6.8, superseded: true }]);
@@ -65,6 +72,8 @@ describe('recent critical results', () => {
       'a later one in a wrong unit',
       potassium(4.2, '2026-11-26T09:00:00Z', { valueQuantity: { value: 4.2, unit: 'mg/dL' } }),
     ],
+    ['a later one that a model asserted', potassium(4.2, '2026-11-26T09:00:00Z', { meta: { security: [AI_LABEL] } })],
+    ['a later one that is not final yet', potassium(4.2, '2026-11-26T09:00:00Z', { status: 'preliminary' })],
     ['a later one in error', potassium(4.2, '2026-11-26T09:00:00Z', { status: 'entered-in-error' })],
     ['a later one without a value', potassium(4.2, '2026-11-26T09:00:00Z', { valueQuantity: {} })],
     ['a day without a time', potassium(4.2, '2026-11-26')],

@@ -20,7 +20,7 @@ const AHEAD_MS = 24 * 3_600_000;
  * What is critical of a patient's recent results.
  *
  * A critical value that a later comparable value of the same quantity has followed is told as superseded: a flag would
- * speak of what is over. A later value in a wrong unit takes nobody's place.
+ * speak of what is over. A later value in a wrong unit, of a model, or not final yet takes no final one's place.
  * @param hours - How far back a result counts.
  */
 export function recentCritical(
@@ -67,6 +67,10 @@ function isFollowedBy(
   other: { observation: Observation; assessment: Assessment }
 ): boolean {
   if (other.observation === observation || spanOf(other.observation).start <= spanOf(observation).end) {
+    return false;
+  }
+  // What may still change takes nothing back that stands.
+  if (other.observation.status === 'preliminary' && !finding.preliminary) {
     return false;
   }
   const { compared, critical } = other.assessment;
