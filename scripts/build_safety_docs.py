@@ -43,7 +43,8 @@ A case counts only if it shows something:
 - **It fails without its guard.** For each guard the suite takes it out of the bots' sources, or out
   of a bot's policy or the database, bundles and uploads the bots anew, and plays the guard's cases
   again: each must fail, and with a hostile model where one takes part. A case that holds all the
-  same tests nothing.
+  same tests nothing. `make test` takes every eighth guard away, `make test-full` each of them; that
+  no guard has moved in the sources, `make test` sees for all.
 
 What this does not show: that there is no other way in. The attacks are those that we thought of.
 

@@ -160,7 +160,6 @@ function afterClaim(
     ...standing,
     current: task,
     own: task,
-    ownIsCurrent: true,
     state: 'executing',
     approvals: [...(change.approvals ?? [])],
     modified: change.modified,

@@ -46,8 +46,6 @@ export interface Standing {
   original: Task;
   /** The version that stands now, whoever wrote it. */
   current: Task;
-  /** Whether this bot wrote that. */
-  ownIsCurrent: boolean;
   queued: QueuedCommand & { commandId: string; text: string };
   command: Command;
   state: State;
@@ -119,7 +117,6 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
     trusted: true,
     original,
     current: newest,
-    ownIsCurrent: versions[0]?.author === authors.queue,
     queued: { ...queued, commandId, text },
     command,
     state,

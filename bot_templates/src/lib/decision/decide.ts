@@ -23,8 +23,6 @@ export interface DecisionRequest {
   chiefComplaint: string | undefined;
   /** Whether critical results are handed to the Command Processor. */
   commands: boolean;
-  /** `MedicationRequest/id` that is known to be over. */
-  stopped?: string | undefined;
 }
 
 export interface Decided {
@@ -48,7 +46,7 @@ export async function decide(run: BotRun, request: DecisionRequest): Promise<Dec
   const patient = await readPatient(run, request.patientId, 'DB_ERROR');
   const wants = (analysis: Analysis) => request.analyses.includes(analysis);
   const medication = wants('interactions')
-    ? await decideMedications(run, request.patientId, rules, request.stopped)
+    ? await decideMedications(run, request.patientId, rules)
     : undefined;
   const critical = wants('critical') ? await decideCritical(run, request, patient, rules) : undefined;
   const prevention = wants('preventive') ? await decidePreventive(run, patient, rules) : undefined;

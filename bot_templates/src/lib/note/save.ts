@@ -1,3 +1,4 @@
+import { LONGEST_NOTE } from '../commands/create-encounter-note-draft.ts';
 import { type CommandAnswer, submitCommand } from '../commands/submit.ts';
 import { BotFailure } from '../failure.ts';
 import type { BotRun } from '../run.ts';
@@ -17,7 +18,6 @@ export interface Saved {
 }
 
 /** What the Command Processor takes. */
-const GREATEST_CONTENT = 100_000;
 const MOST_SOURCES = 50;
 
 /**
@@ -35,8 +35,8 @@ export async function saveDraft(
     return notSaved('UNAUTHORIZED', 'nobody saves one on behalf of somebody else', { reason: 'ON_BEHALF_OF' });
   }
   const { content, sections } = draft.laidOut;
-  if (content.length > GREATEST_CONTENT) {
-    const why = `a document of more than ${GREATEST_CONTENT} characters cannot be saved; leave parts out`;
+  if (content.length > LONGEST_NOTE) {
+    const why = `a document of more than ${LONGEST_NOTE} characters cannot be saved; leave parts out`;
     return notSaved('INVALID_INPUT', why);
   }
   try {
