@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medbots import config, errors
-from medbots.cli import options, render_db, wiring
+from medbots import errors
+from medbots.cli import options, render_db, store, wiring
 
 if TYPE_CHECKING:
     from medbots import secret, state
@@ -94,59 +94,32 @@ async def initialise(opts: options.Options, expect_project: str | None, report: 
 
     the_manifest = wiring.manifest(opts)
     settings = wiring.settings(opts, the_manifest)
-    url, setting = _url(settings)
+    report.database = store.name(settings)
     started = time.perf_counter()
     async with wiring.connected(settings) as client:
         report.project = state.Project(client.project.id, client.project.name)
         changes.expect(report.project, expect_project)
-        store = ProjectSecrets(client, the_manifest.namespace)
+        secrets = ProjectSecrets(client, the_manifest.namespace)
         notices = connection.Notices()
-        made = await connection.connect(url, setting=setting, notices=notices)
+        wish = store.wish(settings, client.project.id)
         try:
-            report.database = str(connection.address(url, setting))
-            wish = _wish(settings, client.project.id)
-            async with aclosing(schema.init(made, wish, store, notices=notices)) as steps:
+            async with (
+                store.connected(settings, notices=notices) as made,
+                aclosing(schema.init(made, wish, secrets, notices=notices)) as steps,
+            ):
                 async for step in steps:
                     report.steps.append(step)
         finally:
-            await made.close()
             report.requests = client.requests
             report.duration_ms = round((time.perf_counter() - started) * 1000)
 
 
 async def _status(opts: options.Options) -> status.Status:
-    from medbots.database import connection, status
+    from medbots.database import status
 
     settings = wiring.settings(opts, wiring.manifest(opts))
-    url, setting = _url(settings)
-    made = await connection.connect(url, setting=setting)
-    try:
-        return await status.read(made, _wish(settings, "").model_version)
-    finally:
-        await made.close()
-
-
-def _url(settings: config.Settings) -> tuple[secret.Secret, str]:
-    """Return the owner's URL, and how to name it in an error."""
-    variable = config.VARIABLES["database_url"]
-    if settings.database_url is None:
-        raise errors.UsageError(
-            f"{variable} is not set: it names the Postgres database, as its owner connects from "
-            "here",
-            hint=f"set {variable}=postgresql://OWNER@HOST:5432/DATABASE, with the password in it "
-            "or in PGPASSWORD; or medbots local up for a database on this machine",
-        )
-    origin = settings.origin("database_url")
-    return settings.database_url, variable if origin.startswith("env") else f"{variable}, {origin}"
-
-
-def _wish(settings: config.Settings, project_id: str) -> schema.Wish:
-    from medbots.database import schema
-    from medbots.embeddings import contract
-
-    model = (settings.embedding_model, settings.embedding_dim, settings.embedding_prefix)
-    version = contract.model_version(*model)
-    return schema.Wish(project_id, *model, version, settings.bot_database_url)
+    async with store.connected(settings) as made:
+        return await status.read(made, store.wish(settings, "").model_version)
 
 
 class ProjectSecrets:
