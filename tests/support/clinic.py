@@ -94,6 +94,8 @@ class Clinic:
         """A method after whose success the run is cancelled, as Ctrl-C does."""
         self.refuse: set[str] = set()
         """Methods that answer 500."""
+        self.hidden: set[str] = set()
+        """References that no search of the login shows, and whose read is refused."""
         self._numbers = itertools.count(1)
 
     def of(self, kind: str) -> list[str]:
@@ -161,22 +163,31 @@ class Clinic:
             yield one
 
     async def batch(self, entries: Sequence[BatchEntry]) -> list[BatchResult]:
-        """Find by tag, each type by an entry of its own."""
+        """Find, each type by an entry of its own; ask nothing for nothing."""
+        if not entries:
+            return []
         with self._called("GET", "batch"):
-            return [self._found(*one.url.split("?")) for one in entries]
+            return [self._found(*one.url.partition("?")[::2]) for one in entries]
 
     def _found(self, kind: str, query: str) -> BatchResult:
-        tag = urllib.parse.parse_qs(query)["_tag"][0]
-        found = [
-            {"resource": self.resources[one]}
-            for one in self.of(kind)
-            if tag
-            in [
-                f"{each['system']}|{each['code']}"
-                for each in self.resources[one].get("meta", {}).get("tag", ())
-            ]
-        ]
-        return BatchResult(200, {"resourceType": "Bundle", "entry": found}, None)
+        if "/" in kind:
+            there = self.resources.get(kind)
+            if kind in self.hidden:
+                return BatchResult(403, None, None)
+            return BatchResult(200 if there else 410, there, None)
+        asked = {name: values[0] for name, values in urllib.parse.parse_qs(query).items()}
+        found = [self.resources[one] for one in self.of(kind) if one not in self.hidden]
+        match kind:
+            case "PractitionerRole":
+                found = [one for one in found if _has_role(one, asked["role"].split(","))]
+                people = {one["practitioner"]["reference"] for one in found}
+                found += [self.resources[one] for one in people & self.resources.keys()]
+            case "Bot":
+                found = [one for one in found if one["id"] in asked["_id"].split(",")]
+            case _:
+                found = [one for one in found if asked["_tag"] in _tags(one)]
+        entries = [{"resource": one} for one in found]
+        return BatchResult(200, {"resourceType": "Bundle", "entry": entries}, None)
 
     async def patch(self, path: str, operations: Sequence[Json]) -> None:
         """Add members."""
@@ -195,3 +206,13 @@ class Clinic:
             if watched and self.bot.runs and self.bot.follows:
                 self.table.rows.pop(reference, None)
                 self.table.tombstones.add(reference)
+
+
+def _tags(resource: Json) -> list[str]:
+    tags = resource.get("meta", {}).get("tag", ())
+    return [f"{each['system']}|{each['code']}" for each in tags]
+
+
+def _has_role(role: Json, codes: list[str]) -> bool:
+    held = [f"{coding['system']}|{coding['code']}" for coding in role["code"][0]["coding"]]
+    return role["active"] is True and any(code in codes for code in held)

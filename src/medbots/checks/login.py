@@ -70,18 +70,9 @@ async def policies(target: target_module.Target) -> check.Result:
     Cure: give the memberships that are named an AccessPolicy, in the Medplum app under Project,
     Members.
     """
-    client = await target.client()
-    members = client.search(
-        "ProjectMembership",
-        {
-            "project": f"Project/{client.project.id}",
-            "_fields": "admin,accessPolicy,access,profile",
-            "_count": "1000",
-        },
-    )
     free = [
         f"ProjectMembership/{member['id']} ({_kind(member)})"
-        async for member in members
+        for member in await target.members()
         if _unrestricted(member)
     ]
     if not free:

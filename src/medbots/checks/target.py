@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from medbots import config, desired, errors, manifest, model, plan, secret, state
+from medbots.checks import approvers as approvers_module
 from medbots.embeddings import contract
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ class Target:
         self.health = _Once(sources.health)
         self.database = _Once(self._connect)
         self.store = _Once(self._read_store)
+        self.members = _Once(self._read_members)
+        """The project's memberships: who is a member, and by which policy."""
+        self._approvers: _Once[approvers_module.Approvers] | None = None
 
     async def __aenter__(self) -> Self:
         """Open nothing yet: the router's client connects when it is used."""
@@ -188,6 +192,17 @@ class Target:
             )
         return live
 
+    async def approvers(self, codes: Mapping[str, tuple[str, ...]]) -> approvers_module.Approvers:
+        """Return who may approve by `codes`, the same for every check of a run."""
+        if self._approvers is None:
+            client = await self.client()
+            members = None
+            if client.rights.admin or client.rights.super_admin:
+                profiles = [one.get("profile") or {} for one in await self.members()]
+                members = frozenset(str(one.get("reference")) for one in profiles)
+            self._approvers = _Once(lambda: approvers_module.read(client, codes, members))
+        return await self._approvers()
+
     async def code(self, bot_id: str) -> bytes | None:
         """Return the bytes that a bot runs; None where it has no code on this server."""
         return await self._sources.code(await self.client(), bot_id)
@@ -203,6 +218,14 @@ class Target:
     async def _read(self) -> state.ServerState:
         client = await self.client()
         return await self._sources.server(client).read(self.wanted(client.project.id))
+
+    async def _read_members(self) -> list[Mapping[str, Any]]:
+        client = await self.client()
+        params = {
+            "project": f"Project/{client.project.id}",
+            "_fields": "admin,accessPolicy,access,profile",
+        }
+        return [one async for one in client.search("ProjectMembership", params)]
 
     async def _connect(self) -> connection_module.Connection:
         url = self.settings.database_url
