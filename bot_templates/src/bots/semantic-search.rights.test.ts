@@ -14,15 +14,23 @@ describe.skipIf(WITHOUT_DATABASE)(
     describe('rights', () => {
       const onlyPatient = { mayRead: (resource: Resource) => !JSON.stringify(resource).includes(OTHER_PATIENT) };
 
-      test('a user with no right to a patient gets nothing of them, not even a count', async () => {
+      test('a patient whom the user may not read is told from nobody, and nothing is searched', async () => {
         await put(condition('Asthma', { subject: { reference: `Patient/${OTHER_PATIENT}` } }));
-        around.server.rights.set('user', onlyPatient);
-        expect(await search({ query: 'asthma', patientId: OTHER_PATIENT, minSimilarity: 0 })).toMatchObject({
-          success: true,
-          results: [],
-          filteredCount: 0,
-          warnings: ['PATIENT_NOT_FOUND'],
+        around.router.calls.length = 0;
+        const nobody = randomUUID();
+        const ask = (patientId: string) => search({ query: 'asthma', patientId, minSimilarity: 0 });
+        const refused = (patientId: string) => ({
+          success: false,
+          errorCode: 'PATIENT_NOT_FOUND',
+          message: `Patient/${patientId} does not exist, or may not be read`,
+          details: { patientId },
         });
+        for (const rights of [onlyPatient, { forbidden: ['Patient'] }]) {
+          around.server.rights.set('user', rights);
+          expect(await ask(OTHER_PATIENT)).toEqual(refused(OTHER_PATIENT));
+          expect(await ask(nobody)).toEqual(refused(nobody));
+        }
+        expect(around.router.calls).toEqual([]);
       });
 
       test('hits that the user may not read are dropped and counted, and others take their place', async () => {

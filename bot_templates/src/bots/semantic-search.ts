@@ -9,6 +9,7 @@ import { Fields } from '../lib/fields.ts';
 import { sha256 } from '../lib/hash.ts';
 import { parseReference } from '../lib/ids.ts';
 import type { BotInput } from '../lib/input.ts';
+import { readPatient } from '../lib/patient.ts';
 import { EMBEDDED_TYPES } from '../lib/record/record-text.ts';
 import { type Hit, retrieve, type Retrieved } from '../lib/retrieval.ts';
 import { type BotRun, EMBEDDING_MODEL, runBot, type SuccessOutput } from '../lib/run.ts';
@@ -42,6 +43,10 @@ export async function handler(
     const question = readQuestion(input);
     run.patientId = question.patientId;
     requireRight(run, question);
+    if (question.patientId !== undefined) {
+      // Before anything else is read or sent: one whom the user may not see is no different from one who is unknown.
+      await readPatient(run, question.patientId, 'DB_ERROR');
+    }
     const found = await retrieve(run, 'semantic_search', question);
     noteSearch(run, question, found);
     return {
@@ -49,7 +54,6 @@ export async function handler(
       queryEmbeddingGenerated: true,
       searchDurationMs: Date.now() - started,
       filteredCount: found.filteredCount,
-      ...(found.patientReadable ? {} : { warnings: ['PATIENT_NOT_FOUND'] }),
     };
   });
 }

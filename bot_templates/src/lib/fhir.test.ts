@@ -4,7 +4,7 @@ import { TestFhirServer } from '../../test/support/fhir-server.ts';
 import { condition, observation } from '../../test/support/records.ts';
 import { fhirRequest, readCurrent } from './fhir.ts';
 import { ServerSources } from './record-sources.ts';
-import { fieldsHiddenOf, mayReadPatient, readableVersions, sightOf } from './requester.ts';
+import { fieldsHiddenOf, readableVersions, sightOf } from './requester.ts';
 
 const server = new TestFhirServer();
 beforeAll(() => server.start());
@@ -86,22 +86,6 @@ describe('readableVersions', () => {
   test('asks nothing for nothing', async () => {
     expect(await readableVersions(server.client(), [])).toEqual(new Map());
     expect(server.requests).toEqual([]);
-  });
-});
-
-describe('mayReadPatient', () => {
-  test('is false for who does not exist, is hidden, or of a forbidden type', async () => {
-    const patient = server.put({ resourceType: 'Patient' });
-    expect(await mayReadPatient(server.client(), patient.id)).toBe(true);
-    server.rights.set('user', { mayRead: () => false });
-    expect(await mayReadPatient(server.client('user'), patient.id)).toBe(false);
-    server.rights.set('user', { forbidden: ['Patient'] });
-    expect(await mayReadPatient(server.client('user'), patient.id)).toBe(false);
-  });
-
-  test('is no answer when the server gives none', async () => {
-    const medplum = { readResource: () => Promise.reject(new Error('down')) } as unknown as MedplumClient;
-    await expect(mayReadPatient(medplum, '1')).rejects.toMatchObject({ code: 'DB_ERROR' });
   });
 });
 

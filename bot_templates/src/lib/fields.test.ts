@@ -28,8 +28,42 @@ describe('a field', () => {
     expect(() => fields.done()).toThrow(invalid('patientID is no field of this bot'));
   });
 
-  test('whose name is odd is not repeated', () => {
+  test('that nobody took is told with the name that was meant', () => {
+    const fields = new Fields({ limt: 3 }, 'range.');
+    fields.integer('limit', 1, 9);
+    fields.text('query', 9);
+    expect(() => fields.done()).toThrow(
+      expect.objectContaining({
+        message: 'range.limt is no field of this bot: did you mean range.limit?',
+        details: { field: 'range.limt', nearest: 'range.limit' },
+      })
+    );
+  });
+
+  test('that is missing is told with the name that it seems to have', () => {
+    const fields = new Fields({ limit: 3, qury: 'asthma' });
+    expect(() => fields.present('query', fields.text('query', 99))).toThrow(
+      expect.objectContaining({
+        message: 'query is missing, and qury looks like a misspelling of it',
+        details: { field: 'query', misspelt: 'qury' },
+      })
+    );
+  });
+
+  test('that is missing says nothing of a field that resembles it and was read', () => {
+    const fields = new Fields({ queries: 'asthma', querys: 'asthma' });
+    fields.text('querys', 9);
+    expect(() => fields.present('query', fields.text('query', 99))).toThrow(
+      expect.objectContaining({ message: 'query is missing', details: { field: 'query' } })
+    );
+  });
+
+  test('whose name is odd is not repeated, nor compared', () => {
     expect(() => new Fields({ 'Eleanor Rigby': 1 }).done()).toThrow(invalid('(unprintable)'));
+    const fields = new Fields({ 'que ry': 1 });
+    expect(() => fields.present('query', fields.text('query', 9))).toThrow(
+      expect.objectContaining({ message: 'query is missing' })
+    );
   });
 });
 

@@ -1,6 +1,7 @@
 import { BotFailure } from './failure.ts';
 import { isUuid, parseReference } from './ids.ts';
 import { isObject } from './input.ts';
+import { nearest } from './spelling.ts';
 
 /** A Coding that says what it means. */
 export interface RequiredCoding {
@@ -18,6 +19,8 @@ export interface RequiredCoding {
 export class Fields {
   readonly #fields: Map<string, unknown>;
   readonly #path: string;
+  /** Names that were asked for. */
+  readonly #known = new Set<string>();
 
   constructor(fields: Record<string, unknown>, path = '') {
     this.#fields = new Map(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
@@ -207,7 +210,13 @@ export class Fields {
   /** @throws BotFailure INVALID_INPUT when the value is absent. */
   present<T>(name: string, value: T | undefined): T {
     if (value === undefined) {
-      throw this.#invalid(name, 'is missing');
+      // What is left may be read later: a name that resembles the missing one is a suspicion, no more.
+      const given = nearest(name, [...this.#fields.keys()].filter(isPlain));
+      throw given === undefined
+        ? this.#invalid(name, 'is missing')
+        : this.#invalid(name, `is missing, and ${this.#path}${given} looks like a misspelling of it`, {
+            misspelt: `${this.#path}${given}`,
+          });
     }
     return value;
   }
@@ -217,8 +226,13 @@ export class Fields {
     const [unknown] = this.#fields.keys();
     if (unknown !== undefined) {
       // The name comes from the caller: only a plain one is repeated.
-      const name = /^\w{1,40}$/.test(unknown) ? `${this.#path}${unknown}` : `${this.#path}(unprintable)`;
-      throw new BotFailure('INVALID_INPUT', `${name} is no field of this bot`, { field: name });
+      const name = isPlain(unknown) ? unknown : '(unprintable)';
+      const meant = isPlain(unknown) ? nearest(unknown, this.#known) : undefined;
+      throw meant === undefined
+        ? this.#invalid(name, 'is no field of this bot')
+        : this.#invalid(name, `is no field of this bot: did you mean ${this.#path}${meant}?`, {
+            nearest: `${this.#path}${meant}`,
+          });
     }
   }
 
@@ -251,13 +265,18 @@ export class Fields {
   #take(name: string): unknown {
     const value = this.#fields.get(name);
     this.#fields.delete(name);
+    this.#known.add(name);
     return value;
   }
 
-  #invalid(name: string, rule: string): BotFailure {
+  #invalid(name: string, rule: string, details: Record<string, string> = {}): BotFailure {
     const field = `${this.#path}${name}`;
-    return new BotFailure('INVALID_INPUT', `${field} ${rule}`, { field });
+    return new BotFailure('INVALID_INPUT', `${field} ${rule}`, { field, ...details });
   }
+}
+
+function isPlain(name: string): boolean {
+  return /^\w{1,40}$/.test(name);
 }
 
 function isFact(value: unknown, longest: number): boolean {

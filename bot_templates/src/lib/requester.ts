@@ -1,7 +1,7 @@
 import type { MedplumClient } from '@medplum/core';
-import type { AccessPolicy, Bundle, Patient, Resource } from '@medplum/fhirtypes';
-import { asFailure, BotFailure } from './failure.ts';
-import { fhirRequest, readCurrent } from './fhir.ts';
+import type { AccessPolicy, Bundle, Resource } from '@medplum/fhirtypes';
+import { BotFailure } from './failure.ts';
+import { fhirRequest } from './fhir.ts';
 import { parseReference } from './ids.ts';
 import type { BotRun } from './run.ts';
 
@@ -65,19 +65,6 @@ export function requireProfessional(run: BotRun, what: string): void {
   const type = parseReference(run.requester)?.resourceType;
   if (type === undefined || type === 'Patient' || type === 'RelatedPerson') {
     throw new BotFailure('UNAUTHORIZED', `Patients, related persons and unknown callers may not ${what}`);
-  }
-}
-
-/** Whether the client's user may read a patient; one that does not exist is no different. */
-export async function mayReadPatient(medplum: MedplumClient, patientId: string): Promise<boolean> {
-  try {
-    return (await readCurrent<Patient>(medplum, 'Patient', patientId, 'DB_ERROR')).found !== undefined;
-  } catch (error) {
-    const failure = asFailure(error, 'DB_ERROR');
-    if (failure.code === 'UNAUTHORIZED') {
-      return false;
-    }
-    throw failure;
   }
 }
 

@@ -2,7 +2,7 @@ import { withDatabase } from './database.ts';
 import { modelVersion, readEmbeddingContract } from './embedding-contract.ts';
 import { embedTexts } from './embeddings.ts';
 import { readProjectId } from './project.ts';
-import { fieldsHiddenOf, mayReadPatient, readableVersions } from './requester.ts';
+import { fieldsHiddenOf, readableVersions } from './requester.ts';
 import { type ClinicTask, readRouterConfig } from './router.ts';
 import type { BotRun } from './run.ts';
 import { type Hit as StoredHit, nearest, type Search } from './search-store.ts';
@@ -10,8 +10,6 @@ import { type Hit as StoredHit, nearest, type Search } from './search-store.ts';
 /** What is looked for. */
 export interface Query extends Omit<Search, 'projectId' | 'modelVersion' | 'vector'> {
   query: string;
-  /** The run has read the patient already, with the same rights. */
-  patientRead?: boolean;
 }
 
 /** A record that the requester may read, with its best chunk. */
@@ -26,8 +24,6 @@ export interface Retrieved {
   hits: Hit[];
   /** Records that were near and dropped: not the requester's to read, gone, or changed since. */
   filteredCount: number;
-  /** False: for this patient the requester learns nothing, not even a count. */
-  patientReadable: boolean;
 }
 
 /** Hits fetched for each result wanted, for some will be dropped. */
@@ -37,7 +33,8 @@ const OVERFETCH = 3;
  * Finds records by meaning, with the rights of the run.
  *
  * Every hit is read again through FHIR: what the requester may not read, what is gone, what changed since it was
- * embedded, and what is not the patient's is dropped.
+ * embedded, and what is not the patient's is dropped. Whoever names a patient has read them before, with the same
+ * rights: the count alone tells something of a record.
  * @throws BotFailure NOT_CONFIGURED, PHI_ROUTE_BLOCKED, LLM_ROUTER_ERROR, EMBEDDING_ERROR, DIMENSION_MISMATCH, TIMEOUT,
  * DB_ERROR
  */
@@ -47,9 +44,8 @@ export async function retrieve(run: BotRun, task: ClinicTask, query: Query): Pro
   const router = readRouterConfig(run.secrets, run.bot.name);
   const projectId = readProjectId(run.secrets);
   const limitMs = run.secrets.integer('EMBED_TIMEOUT_MS', 5_000, 100, 120_000);
-  const [vectors, patientReadable, fieldsHidden] = await Promise.all([
+  const [vectors, fieldsHidden] = await Promise.all([
     embedTexts(router, contract, task, 'query', [query.query], limitMs),
-    patientId === undefined || query.patientRead === true ? true : mayReadPatient(run.medplum, patientId),
     fieldsHiddenOf(run.medplum),
   ]);
   const found = await withDatabase(run.secrets, `medbots ${run.bot.key}`, (database) =>
@@ -65,8 +61,6 @@ export async function retrieve(run: BotRun, task: ClinicTask, query: Query): Pro
   const kept = found.filter((hit) => versions.get(`${hit.resourceType}/${hit.resourceId}`) === hit.versionId);
   return {
     hits: kept.slice(0, query.limit).map((hit) => ({ ...hit, textHidden: fieldsHidden(hit.resourceType) })),
-    // For a patient whom the user may not read, the count itself would tell what is in the record.
-    filteredCount: patientReadable ? found.length - kept.length : 0,
-    patientReadable,
+    filteredCount: found.length - kept.length,
   };
 }

@@ -78,7 +78,6 @@ async function search(run: BotRun, question: RagQuestion): Promise<Retrieved & {
     return await retrieve(run, 'rag_query', {
       query: question.question,
       patientId: question.patientId,
-      patientRead: true,
       resourceTypes: undefined,
       contentType: undefined,
       dates: { start: undefined, end: undefined },
@@ -91,7 +90,7 @@ async function search(run: BotRun, question: RagQuestion): Promise<Retrieved & {
       throw new BotFailure(code, message, details);
     }
     run.log(`RETRIEVAL_UNAVAILABLE ${code} ${run.requestId}`);
-    return { hits: [], filteredCount: 0, patientReadable: true, failure: code };
+    return { hits: [], filteredCount: 0, failure: code };
   }
 }
 
