@@ -61,7 +61,7 @@ docs: build ## the pages that are generated from the code
 lock: ## pin every Python package anew, for every platform
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet uv
-	$(VENV)-lock/bin/uv pip compile pyproject.toml --group dev --extra local --universal \
+	$(VENV)-lock/bin/uv pip compile pyproject.toml --group dev --extra local --extra bench --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --quiet \
 		--custom-compile-command 'make lock' --output-file requirements/dev.txt
 	rm -rf $(VENV)-lock
