@@ -28,6 +28,8 @@ JAVASCRIPT = SOURCE / "medbots" / "bundler" / "javascript"
 LINT = BOTS / "dist" / "lint.mjs"
 SERVER_PROGRAM = SERVER / "dist" / "server.mjs"
 THIRD_PARTY = BOTS / "dist" / "THIRD_PARTY.txt"
+RECORD_TEXT = BOTS / "src" / "tools" / "record-text.ts"
+"""The program that makes records' text where many are embedded at once."""
 LINT_MODULES = ("acorn",)
 """Packages of `bot_templates` whose code is in the lint program."""
 
@@ -162,6 +164,9 @@ def _build_bots(say: Any) -> None:
     for one in built:
         if not one.reused:
             say(f"built bot_templates/dist/{one.spec.key}.js")
+    file, reused = bundler.program(RECORD_TEXT, environ=environ)
+    if not reused:
+        say(f"built {file.relative_to(ROOT)}")
 
 
 def _build_server() -> None:

@@ -88,6 +88,7 @@ def test_a_wheel_holds_what_ships_and_nothing_else(wheel: Path) -> None:
         "bot_templates/medbots.yaml",
         "bot_templates/dist/bundles.json",
         "bot_templates/dist/lint.mjs",
+        "bot_templates/dist/record-text.js",
         "local_server/dist/server.mjs",
         "sql/queries/upsert_chunks.sql",
         "compose/docker-compose.yml",

@@ -11,7 +11,7 @@ import { withTimeLimit } from './time-limit.ts';
 export type AttachmentText = { text: string; reason?: never } | { text?: never; reason: string };
 
 /** The largest content that is read. */
-const GREATEST_BYTES = 5 * 1024 * 1024;
+export const GREATEST_BYTES = 5 * 1024 * 1024;
 const READ_LIMIT_MS = 5_000;
 
 const PLAIN = ['text/plain', 'text/markdown', 'text/x-markdown'];
@@ -28,6 +28,11 @@ const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
  * of a storage URL only the Binary's id is used, and no other host is ever contacted.
  */
 export async function attachmentText(medplum: MedplumClient, attachment: Attachment): Promise<AttachmentText> {
+  return textOfAttachment({ baseUrl: medplum.getBaseUrl(), read: (id) => readBinary(medplum, id) }, attachment);
+}
+
+/** The same, over whatever reads the server's Binaries. */
+export async function textOfAttachment(binaries: Binaries, attachment: Attachment): Promise<AttachmentText> {
   if (!attachment.contentType) {
     return { reason: 'it has no content type' };
   }
@@ -35,7 +40,7 @@ export async function attachmentText(medplum: MedplumClient, attachment: Attachm
   if (![...PLAIN, ...HTML, ...XML].includes(type)) {
     return { reason: 'content of this type is not read as text' };
   }
-  const content = await readContent(medplum, attachment);
+  const content = await readContent(binaries, attachment);
   if ('reason' in content) {
     return content;
   }
@@ -54,23 +59,31 @@ export async function attachmentText(medplum: MedplumClient, attachment: Attachm
   return { text: decoded.text };
 }
 
-type Content = { bytes: Uint8Array } | { reason: string };
+/** A Binary's bytes, or why they could not be had. */
+export type Content = { bytes: Uint8Array } | { reason: string };
 
-async function readContent(medplum: MedplumClient, attachment: Attachment): Promise<Content> {
+/** Where the content of attachments lies. */
+export interface Binaries {
+  /** The server's, by which a URL is known as its own. */
+  baseUrl: string;
+  read(id: string): Promise<Content>;
+}
+
+async function readContent(binaries: Binaries, attachment: Attachment): Promise<Content> {
   if (attachment.data !== undefined) {
     return decodeBase64(attachment.data);
   }
   if (attachment.url === undefined) {
     return { reason: 'it has no content' };
   }
-  const id = binaryId(attachment.url, medplum.getBaseUrl());
+  const id = binaryId(attachment.url, binaries.baseUrl);
   if (id === undefined) {
     return { reason: 'its URL is not on this server' };
   }
   if ((attachment.size ?? 0) > GREATEST_BYTES) {
     return { reason: tooLarge() };
   }
-  return readBinary(medplum, id);
+  return binaries.read(id);
 }
 
 function decodeBase64(data: string): Content {
@@ -133,6 +146,7 @@ async function collect(body: AsyncIterable<Uint8Array>): Promise<Content> {
   return { bytes: Buffer.concat(parts) };
 }
 
-function tooLarge(): string {
+/** Why content beyond `GREATEST_BYTES` is not read. */
+export function tooLarge(): string {
   return `it is larger than ${GREATEST_BYTES / 1024 / 1024} MB`;
 }

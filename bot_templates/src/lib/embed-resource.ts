@@ -1,6 +1,6 @@
 import type { Chunk } from './chunking.ts';
-import { chunkRecord, CHUNK_LIMITS } from './chunking.ts';
 import type { Database } from './database.ts';
+import { embeddable } from './embeddable.ts';
 import { type EmbeddingContract, modelVersion } from './embedding-contract.ts';
 import { contentHash, refresh, replace, type ResourceVersion, type RowOwner, withdraw } from './embedding-store.ts';
 import { embedTexts } from './embeddings.ts';
@@ -8,8 +8,6 @@ import { BotFailure } from './failure.ts';
 import { isUuid, referencedId } from './ids.ts';
 import {
   type EmbeddedResource,
-  reasonToWithhold,
-  recordText,
   type RecordSources,
   type Skipped,
   subjectReference,
@@ -50,17 +48,9 @@ export interface Embedded {
 export async function embedResource(embedder: Embedder, resource: EmbeddedResource): Promise<Embedded> {
   const owner = rowOwner(embedder, resource.resourceType, resource.id);
   const version = resourceVersion(resource);
-  const reason = reasonToWithhold(resource);
-  if (reason !== undefined) {
-    return withhold(embedder, owner, version, [{ reason }]);
-  }
-  const record = await recordText(resource, embedder.sources);
-  const { chunks, complete } = chunkRecord(resource.resourceType, record);
-  const skipped = complete
-    ? record.skipped
-    : [...record.skipped, { reason: `text beyond ${CHUNK_LIMITS.chunks} chunks` }];
+  const { chunks, skipped } = await embeddable(resource, embedder.sources);
   if (chunks.length === 0) {
-    return withhold(embedder, owner, version, [...skipped, { reason: 'there is no text in it' }]);
+    return withhold(embedder, owner, version, skipped);
   }
   const hash = contentHash(owner.modelVersion, chunks);
   const standing = await refresh(embedder.database, owner, version, hash);

@@ -19,6 +19,7 @@ __all__ = [
     "bundle_all",
     "examine",
     "lint",
+    "program",
     "refusal",
     "write",
 ]
@@ -77,6 +78,30 @@ def examine(
             yield _one(spec, env)
         except errors.BundleError as error:
             yield Built(spec, error=error)
+
+
+def program(source: Path, *, environ: Mapping[str, str] | None = None) -> tuple[Path, bool]:
+    """Return the file of a program that shares the bots' modules, and whether it was there before.
+
+    It runs here and not on the server, whose rules do not bind it: it is not linted.
+
+    Raises:
+        errors.BundleError: it cannot be made, or its folder cannot be written.
+    """
+    env = os.environ if environ is None else environ
+    spec = model.BotSpec(key=source.stem, name=source.stem, source=source)
+    home = _home(spec)
+    known = home.records().get(spec.key)
+    ready = home.fresh(spec, known) if known else None
+    file, _ = home.files(spec.key)
+    if ready is None:
+        output = esbuild.build(tools.esbuild(home.root, env), home.root, source, home.sql, env)
+        record = home.record(spec, output)
+        made = model.Bundle(spec.key, output.code, record.digest, output.source_map)
+        home.keep([made], {spec.key: record})
+        if not file.is_file() or project.digest(file.read_bytes()) != made.digest:
+            raise errors.BundleError(f"{file} cannot be written")
+    return file, ready is not None
 
 
 def is_fresh(spec: model.BotSpec) -> bool:
