@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from medbots import errors
+from medbots.database import builds, queries, table
 from medbots.database import connection as connection_module
-from medbots.database import queries, table
+from medbots.database import watch as watch_module
 
 NAME = "clinical_embeddings_embedding_idx"
-
-# Bytes of maintenance_work_mem that a build needs for each row, and the most that it is given.
-_BYTES_A_ROW = 4096
-_LEAST_KB, _MOST_KB = 64 * 1024, 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,12 @@ def of_model(found: tuple[Index, ...], model_version: str) -> Index | None:
 
 
 async def ensure(
-    connection: connection_module.Connection, model_version: str, *, shared: bool = False
+    connection: connection_module.Connection,
+    model_version: str,
+    *,
+    shared: bool = False,
+    anew: bool = False,
+    watch: watch_module.Watch = watch_module.SILENT,
 ) -> bool:
     """Make sure that the rows of a model have a valid HNSW index; return whether one was built.
 
@@ -65,14 +67,21 @@ async def ensure(
     one gets a name of its own. Where rows exist the build is concurrent: bots go on writing. The
     caller holds `lock.alone`.
 
+    Args:
+        connection: of the owner.
+        model_version: of the model in use.
+        shared: whether other projects use the table.
+        anew: take no index for present: those that stand go before this, as a dry run says.
+        watch: hears the statements, and how far a build is.
+
     Raises:
         errors.DatabaseError: another session builds it now, or the build fails.
     """
-    found = await find(connection)
+    found = () if anew else await find(connection)
     current = of_model(found, model_version)
     if current is not None and current.valid and current.kind == "hnsw":
         return False
-    populated = await _populated(connection)
+    rows = await table.count(connection)
     taken = False
     for index in found:
         if index.builder is not None:
@@ -86,69 +95,28 @@ async def ensure(
             and not await _has_rows(connection, index.model_version)
         )
         if not index.valid or unused or index is current:
-            await _drop(connection, index.name, concurrently=populated)
+            await builds.drop(connection, index.name, concurrently=rows > 0, watch=watch)
         elif index.name == NAME:
             taken = True
     suffix = hashlib.sha256(model_version.encode()).hexdigest()[:8]
-    await _build(connection, f"{NAME}_{suffix}" if taken else NAME, model_version, populated)
+    name = f"{NAME}_{suffix}" if taken else NAME
+    await builds.create(connection, name, _definition(model_version), rows=rows, watch=watch)
     return True
 
 
-async def _build(
-    connection: connection_module.Connection, name: str, model_version: str, concurrently: bool
-) -> None:
-    rows = await _estimate(connection)
-    memory = min(max(rows * _BYTES_A_ROW // 1024, _LEAST_KB), _MOST_KB)
-    build = sql.SQL(
-        "CREATE INDEX {how} {name} ON {table} USING hnsw (embedding halfvec_cosine_ops) "
+def _definition(model_version: str) -> sql.Composed:
+    return sql.SQL(
+        "ON {table} USING hnsw (embedding halfvec_cosine_ops) "
         "WITH (m = 16, ef_construction = 64) WHERE model_version = {model}"
-    ).format(
-        how=sql.SQL("CONCURRENTLY" if concurrently else ""),
-        name=sql.Identifier(name),
-        table=sql.SQL(table.NAME),
-        model=sql.Literal(model_version),
-    )
-    with connection_module.translated(doing=f"index {name}"):
-        for setting, value in {
-            "statement_timeout": "0",
-            "lock_timeout": "0" if concurrently else "15s",
-            "maintenance_work_mem": f"{memory}kB",
-            # Parallel workers share /dev/shm, which containers keep too small for that.
-            "max_parallel_maintenance_workers": "0",
-        }.items():
-            await connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
-        await connection.execute(build)
-        for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
-            await connection.execute(sql.SQL("RESET {}").format(sql.Identifier(setting)))
-        await connection_module.limit(connection)
-
-
-async def _drop(connection: connection_module.Connection, name: str, *, concurrently: bool) -> None:
-    how = sql.SQL("CONCURRENTLY" if concurrently else "")
-    drop = sql.SQL("DROP INDEX {} IF EXISTS public.{}").format(how, sql.Identifier(name))
-    with connection_module.translated(doing=f"index {name}"):
-        await connection.execute(drop)
-
-
-async def _populated(connection: connection_module.Connection) -> bool:
-    cursor = await connection.execute(f"SELECT EXISTS (SELECT FROM {table.NAME})")  # noqa: S608
-    return await cursor.fetchone() == (True,)
+    ).format(table=sql.SQL(table.NAME), model=sql.Literal(model_version))
 
 
 async def _has_rows(connection: connection_module.Connection, model_version: str | None) -> bool:
     """Whether an index has anything to find; one on all models has, where there are rows."""
     if model_version is None:
-        return await _populated(connection)
+        return await table.count(connection) > 0
     cursor = await connection.execute(
         f"SELECT EXISTS (SELECT FROM {table.NAME} WHERE model_version = %s)",  # noqa: S608
         [model_version],
     )
     return await cursor.fetchone() == (True,)
-
-
-async def _estimate(connection: connection_module.Connection) -> int:
-    cursor = await connection.execute(
-        f"SELECT count(*) FROM {table.NAME}"  # noqa: S608
-    )
-    row = await cursor.fetchone()
-    return int(row[0]) if row else 0

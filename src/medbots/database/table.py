@@ -93,6 +93,16 @@ async def inspect(connection: connection_module.Connection) -> Table:
     return Table(origin, dimension, owner)
 
 
+async def count(connection: connection_module.Connection, name: str = NAME) -> int:
+    """Return how many rows a table has; 0 where it is not there."""
+    cursor = await connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+    if await cursor.fetchone() != (True,):
+        return 0
+    cursor = await connection.execute(f"SELECT count(*) FROM {name}".encode())  # noqa: S608
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
 def refuse(found: Table, dimension: int) -> None:
     """Raise where the table cannot become, or stay, a table of vectors of `dimension`.
 
