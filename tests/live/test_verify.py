@@ -188,7 +188,7 @@ class TestRed:
                 "127.0.0.1",
             ),
             ({"LLM_ROUTER_URL": "http://127.0.0.1:9"}, "router.reachable", "127.0.0.1:9"),
-            ({"EMBEDDING_DIM": "512"}, "embeddings.contract", "512"),
+            ({"EMBEDDING_DIM": "512"}, "embeddings.settings", "512"),
             ({"MEDPLUM_ACCESS_TOKEN": "bad"}, "login.valid", "MEDPLUM_ACCESS_TOKEN"),
             ({"MEDPLUM_BASE_URL": "http://127.0.0.1:9/"}, "medplum.reachable", "127.0.0.1:9"),
         ],
@@ -202,6 +202,16 @@ class TestRed:
         check_shape(document)
         found = failing(document)[check]
         assert words in " ".join((found["observed"], found["expected"], found["fix"]))
+
+    def test_a_setting_that_is_alone_is_the_only_fault(self, deployed: Stage) -> None:
+        """With another length than was deployed, one check fails; what rests on it is skipped."""
+        document = deployed.medbots.having(EMBEDDING_DIM="512").json("verify", code=FAILED)
+        found = failing(document)
+        assert list(found) == ["embeddings.settings"]
+        assert found["embeddings.settings"]["fix"].startswith("set EMBEDDING_DIM=768")
+        skipped = {one["id"]: one["reason"] for one in document["checks"] if "reason" in one}
+        assert {"embeddings.index", "embeddings.rows", FIRE} <= skipped.keys()
+        assert set(skipped.values()) == {"embeddings.settings failed"}
 
     def test_a_model_of_another_dimension(self, deployed: Stage) -> None:
         """A router whose model answers with other vectors breaks the contract."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medbots import check
+from medbots import check, config
 from medbots.checks import family as family_module
 from medbots.checks import target as target_module
 from medbots.database import queries
@@ -10,8 +10,13 @@ from medbots.database import queries
 _PROBE = "medbots verify"
 """The one text that is ever sent to the model from here."""
 
-_CONTRACT = frozenset({"EMBEDDING_MODEL", "EMBEDDING_DIM", "EMBEDDING_PREFIX_MODE"})
-"""Secrets that say the same here and on the server, and are no secret."""
+_DIMENSION = "EMBEDDING_DIM"
+_DEFAULTS = {
+    "EMBEDDING_MODEL": config.DEFAULTS["embedding_model"],
+    _DIMENSION: config.DEFAULTS["embedding_dim"],
+    "EMBEDDING_PREFIX_MODE": config.DEFAULTS["embedding_prefix"],
+}
+"""What a bot works by that finds no such secret; the contract's settings are no secret."""
 
 _AGAIN = (
     "embed the records of the other versions again: $execute the Embedding Bot with "
@@ -21,23 +26,85 @@ _AGAIN = (
 family = family_module.Family("embeddings", "Embeddings: the contract and the index")
 
 
-@family.define("embeddings.contract", needs=("database.schema", "router.models", "login.valid"))
+@family.define("embeddings.settings", needs=("database.schema", "login.valid"))
+async def settings(target: target_module.Target) -> check.Result:
+    """Settings, the bots' secrets and the column mean the same vectors.
+
+    Proves: the configured length (`EMBEDDING_DIM`, `models.embedding.dimension`) is the length that
+    the column declares, and the project secrets `EMBEDDING_MODEL`, `EMBEDDING_DIM` and
+    `EMBEDDING_PREFIX_MODE`, by which the bots work, say the same as the settings of this run. No
+    model is called. Where this login may not see secrets, they are not compared.
+
+    Fails: naming the one at fault: the setting and where it comes from, where secret and column
+    agree; the column, where setting and secret agree; else the secret. What rests on it is skipped.
+
+    Cure: give the setting the value of the other two; `medbots db init` for the column; for a
+    secret `medbots deploy` with the setting in its environment: a setting that nobody made replaces
+    none.
+    """
+    wanted, store = target.settings.embedding_dim, await target.store()
+    column, astray = store.dimension, await _secrets_astray(target)
+    origin = target.settings.origin("embedding_dim")
+    expected = f"{wanted} dimensions, model version {target.model_version}"
+    observed = f"settings {wanted} ({origin}), column {column}"
+    if column != wanted:
+        # What the bots work by is not what is out of place; unseen, rows tell what they work by.
+        seen = (await target.state()).project.secrets is not None
+        stands = astray.get(_DIMENSION) == str(column) if seen else store.rows > 0
+        if stands:
+            cure = f"set EMBEDDING_DIM={column}, or models.embedding.dimension in the manifest"
+            return check.failed(f"{observed}: the setting is at fault", expected, cure)
+        if _DIMENSION in astray:
+            cure = "decide on a length, set EMBEDDING_DIM to it, medbots deploy, medbots db init"
+            return check.failed(f"{observed}, and the bots' secret differs", expected, cure)
+        cure = "medbots db init: its refusal says how to change the column"
+        return check.failed(f"{observed}: the column is at fault", expected, cure)
+    if astray:
+        said = f"{observed}; the bots' secrets say otherwise: {', '.join(astray)}"
+        given = " ".join(f"{name}={_settings(target)[name]}" for name in astray)
+        return check.failed(said, expected, f"{given} medbots deploy")
+    return check.passed(observed, expected)
+
+
+async def _secrets_astray(target: target_module.Target) -> dict[str, str]:
+    """Return what the bots work by that differs from the settings, by secret.
+
+    A bot without the secret works by the default. Where this login may not see secrets, nothing is
+    said.
+    """
+    live = (await target.state()).project.secrets
+    if live is None:
+        return {}
+    bots = target.manifest.bots
+    read = {name for bot in bots for name in (*bot.secrets, *bot.optional_secrets)}
+    said = {
+        name: live[name].reveal() if name in live else default
+        for name, default in _DEFAULTS.items()
+        if name in read
+    }
+    return {name: value for name, value in said.items() if value != _settings(target)[name]}
+
+
+def _settings(target: target_module.Target) -> dict[str, str]:
+    return {
+        "EMBEDDING_MODEL": target.settings.embedding_model,
+        _DIMENSION: str(target.settings.embedding_dim),
+        "EMBEDDING_PREFIX_MODE": target.settings.embedding_prefix,
+    }
+
+
+@family.define("embeddings.contract", needs=("embeddings.settings", "router.models", "login.valid"))
 async def contract(target: target_module.Target) -> check.Result:
-    """Settings, secrets, column, model and rows mean the same vectors.
+    """The model makes the vectors that the settings and the column mean.
 
-    Proves: the configured length (`EMBEDDING_DIM`, `models.embedding.dimension`) is the length
-    that the column declares and the length that the model answers, and the project's rows carry
-    the model version that searches ask for. The model is called once, with two words of our own.
-    The project secrets `EMBEDDING_MODEL`, `EMBEDDING_DIM` and `EMBEDDING_PREFIX_MODE`, by which
-    the bots work, say the same as the settings.
+    Proves: the configured length is the length that the model answers, and that the column
+    declares. The model is called once, with two words of our own.
 
-    Fails: naming what differs. Rows of another model version are a warning where they stand beside
-    those of the right one, or come from the deployment guide's table: no search finds them.
+    Fails: when the model answers another length: the router's alias is at fault where settings and
+    column agree.
 
-    Cure: set `EMBEDDING_DIM` to what the model answers, or give the alias its old model back.
-    Records whose rows are of another version have to be embedded again, by the Embedding Bot's
-    `backfill` or by their next change. A secret is set by `deploy` with the setting in its
-    environment; a setting that nobody made replaces none.
+    Cure: give the alias its old model back; or, for a new model of another length, set
+    `EMBEDDING_DIM` to what it answers, and let `medbots db init` say how to change the column.
     """
     wanted = target.settings.embedding_dim
     alias = target.settings.embedding_model
@@ -47,37 +114,7 @@ async def contract(target: target_module.Target) -> check.Result:
     observed = f"settings {wanted}, column {column}, {alias} answers {len(vector)}"
     if column != wanted or len(vector) != wanted:
         return check.failed(observed, expected, _cure(wanted, column, len(vector)))
-    astray = await _secrets_astray(target)
-    if astray:
-        said = f"{observed}; the bots' secrets say otherwise: {', '.join(astray)}"
-        given = " ".join(f"{name}={value}" for name, value in astray.items())
-        return check.failed(said, expected, f"{given} medbots deploy")
-    found = await queries.run(
-        await target.database(), "model_versions", (await target.client()).project.id
-    )
-    counts = await found.fetchall()
-    rows = ", ".join(f"{count} rows of {name}" for name, count, _ in counts) or "no rows yet"
-    observed = f"{observed}; {rows}"
-    right = any(name == target.model_version for name, _, _ in counts)
-    if not right and any(written for _, _, written in counts):
-        return check.failed(observed, expected, "set EMBEDDING_MODEL back, or embed all again")
-    if len(counts) > right:
-        return check.warned(observed, expected, _AGAIN)
     return check.passed(observed, expected)
-
-
-async def _secrets_astray(target: target_module.Target) -> dict[str, str]:
-    """Return the secrets of the contract that differ from the settings, with what they should be.
-
-    Where this login may not see secrets, or there are none, nothing is said.
-    """
-    project = (await target.state()).project
-    live = project.secrets or {}
-    return {
-        one.name: one.value.reveal()
-        for one in target.wanted(project.id).secrets
-        if one.name in _CONTRACT and one.value and live.get(one.name, one.value) != one.value
-    }
 
 
 def _cure(wanted: int, column: int | None, answered: int) -> str:
@@ -88,7 +125,33 @@ def _cure(wanted: int, column: int | None, answered: int) -> str:
     return "medbots db init: its refusal says how to change the column"
 
 
-@family.define("embeddings.index", needs=("database.schema",))
+@family.define("embeddings.rows", needs=("embeddings.settings",))
+async def rows(target: target_module.Target) -> check.Result:
+    """Searches find the project's rows.
+
+    Proves: the rows carry the model version that searches ask for: model, length and prefixes.
+
+    Fails: when none of them does. Rows of another model version are a warning where they stand
+    beside those of the right one, or come from the deployment guide's table: no search finds them.
+
+    Cure: give `EMBEDDING_MODEL` its old value back; or embed the records again, by the Embedding
+    Bot's `backfill` or by their next change.
+    """
+    found = await queries.run(
+        await target.database(), "model_versions", (await target.client()).project.id
+    )
+    counts = await found.fetchall()
+    expected = f"rows of model version {target.model_version}"
+    observed = ", ".join(f"{count} rows of {name}" for name, count, _ in counts) or "no rows yet"
+    right = any(name == target.model_version for name, _, _ in counts)
+    if not right and any(written for _, _, written in counts):
+        return check.failed(observed, expected, f"set EMBEDDING_MODEL back, or {_AGAIN}")
+    if len(counts) > right:
+        return check.warned(observed, expected, _AGAIN)
+    return check.passed(observed, expected)
+
+
+@family.define("embeddings.index", needs=("database.schema", "embeddings.settings"))
 async def index(target: target_module.Target) -> check.Result:
     """The vector index of the model in use is there and valid.
 
@@ -100,9 +163,14 @@ async def index(target: target_module.Target) -> check.Result:
 
     Cure: `medbots db init`, which builds it anew without blocking the bots.
     """
-    found = (await target.store()).index
+    store = await target.store()
+    found = store.index
     expected = f"a valid hnsw index for {target.model_version}"
     fix = "medbots db init"
+    if store.dimension != target.settings.embedding_dim:
+        # For a run that left the other checks out: no index can serve such vectors.
+        observed = f"the column has {store.dimension} dimensions"
+        return check.failed(observed, expected, "medbots verify --only embeddings.settings")
     if found is None:
         return check.failed("none", expected, fix)
     observed = f"{found.name}: {found.kind} for {found.model_version or 'all models'}"

@@ -31,6 +31,8 @@ class Definition:
     severity: check.Severity
     needs: tuple[str, ...]
     """Patterns of the checks without which this one means nothing."""
+    needs_of: Callable[..., tuple[str, ...]]
+    """Called with the subject: what this one needs besides."""
 
     @property
     def documentation(self) -> str:
@@ -64,11 +66,12 @@ class Family:
         *,
         severity: check.Severity = check.Severity.ERROR,
         needs: tuple[str, ...] = (),
+        needs_of: Callable[..., tuple[str, ...]] = lambda *_: (),
     ) -> Callable[[Look], Look]:
         """Make the decorated function a check of this family."""
 
         def add(look: Look) -> Look:
-            self.definitions.append(Definition(pattern, look, severity, needs))
+            self.definitions.append(Definition(pattern, look, severity, needs, needs_of))
             return look
 
         return add
@@ -77,12 +80,13 @@ class Family:
         """Yield the checks of every subject; nothing is looked at yet."""
         for names, subject in self._subjects(target):
             for definition in self.definitions:
+                needs = (*definition.needs, *definition.needs_of(*subject))
                 yield check.Check(
                     _filled(definition.pattern, names),
                     definition.title,
                     functools.partial(definition.look, target, *subject),
                     definition.severity,
-                    tuple(_filled(need, names) for need in definition.needs),
+                    tuple(_filled(need, names) for need in needs),
                 )
 
 

@@ -50,6 +50,7 @@ family = family_module.Family("fire", "Fire: a bot really runs", _shots)
         "subscriptions.<key>.endpoint",
         "subscriptions.<key>.interaction",
     ),
+    needs_of=lambda shot: ("embeddings.settings", "embeddings.contract") if shot.keeps_rows else (),
 )
 async def fires(target: target_module.Target, shot: shot_module.Shot) -> check.Result:
     """A new record makes the subscription run the bot.
@@ -66,6 +67,9 @@ async def fires(target: target_module.Target, shot: shot_module.Shot) -> check.R
     row is there, of the configured length and model version, and its deletion is followed.
     Afterwards record, Patient, row and tombstone are removed, also after a failure or Ctrl-C;
     what a killed run left is found by the tag. The AuditEvents stay.
+
+    A bot that keeps vectors is not fired while `embeddings.settings` or `embeddings.contract`
+    fails: its row could not be right.
 
     Fails: with what is missing: the feature, the membership, the subscription; or with the last
     line of the bot's log when it failed; or when nothing ran within the time limit.

@@ -158,5 +158,9 @@ async def _row(
         for one in dict.fromkeys(found)
     )
     if {(one.dimension, one.model_version) for one in found} != {(dimension, version)}:
-        return check.failed(f"{observed}; its row has {seen}", expected, "medbots deploy")
+        return check.failed(
+            f"{observed}; its row has {seen}",
+            expected,
+            "medbots verify --only embeddings.settings tells what is at fault",
+        )
     return check.passed(f"{observed}; {len(found)} row of {seen}", expected)

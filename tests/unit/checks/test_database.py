@@ -100,7 +100,7 @@ async def test_all_pass(stand: Stand) -> None:
     seen = await stand.look("database.*", "embeddings.*")
     assert {name: one.status for name, one in seen.items()} == dict.fromkeys(seen, PASS)
     assert "its password opens" in seen["database.role"].observed
-    assert "no rows yet" in seen["embeddings.contract"].observed
+    assert seen["embeddings.rows"].observed == "no rows yet"
 
 
 async def test_before_db_init(empty: Stand) -> None:
@@ -230,12 +230,85 @@ async def test_a_model_of_another_length(stand: Stand) -> None:
     assert "768" in result.fix
 
 
-async def test_a_setting_of_another_length(stand: Stand) -> None:
-    """A setting that is alone in its length is the one to change."""
-    stand.environ["EMBEDDING_DIM"] = "384"
-    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+async def deployed_with(stand: Stand, **values: str) -> None:
+    """Let the bots work by these secrets."""
+    known = stand.server.project.secrets or {}
+    given = {name: secret.Secret(value) for name, value in values.items()}
+    stand.change_project(secrets={**known, **given})
+
+
+AT_FAULT = [
+    (
+        "384",
+        {},
+        "settings 384 (env EMBEDDING_DIM), column 768: the setting",
+        "set EMBEDDING_DIM=768",
+    ),
+    (
+        "384",
+        {"EMBEDDING_DIM": "768"},
+        "column 768: the setting",
+        "set EMBEDDING_DIM=768, or models.",
+    ),
+    (
+        "384",
+        {"EMBEDDING_DIM": "384"},
+        "column 768: the column is at fault",
+        "medbots db init: its ",
+    ),
+    ("384", {"EMBEDDING_DIM": "512"}, "column 768, and the bots' secret differs", "decide on a"),
+    (
+        "768",
+        {"EMBEDDING_DIM": "512"},
+        "say otherwise: EMBEDDING_DIM",
+        "EMBEDDING_DIM=768 medbots dep",
+    ),
+]
+
+
+@pytest.mark.parametrize(("setting", "secrets", "observed", "fix"), AT_FAULT)
+async def test_the_one_at_fault_is_named(
+    stand: Stand, setting: str, secrets: dict[str, str], observed: str, fix: str
+) -> None:
+    """Of setting, secret and column the one that is alone is at fault, and is to be changed."""
+    stand.environ["EMBEDDING_DIM"] = setting
+    await deployed_with(stand, **secrets)
+    seen = await stand.look("database.*", "embeddings.*", "router.*", "login.*")
+    result = seen.pop("embeddings.settings")
     assert result.status is FAIL
-    assert result.fix.startswith("set EMBEDDING_DIM=768")
+    assert observed in result.observed
+    assert result.fix.startswith(fix)
+    # What rests on it says nothing of its own: its cure would be the wrong one.
+    rest = {name: one.reason for name, one in seen.items() if name.startswith("embeddings.")}
+    assert rest == dict.fromkeys(
+        ("embeddings.contract", "embeddings.rows", "embeddings.index"), "embeddings.settings failed"
+    )
+    assert all(one.status is not FAIL for one in seen.values())
+
+
+async def test_rows_tell_which_is_at_fault_where_secrets_are_hidden(
+    stand: Stand, owner: psycopg.AsyncConnection[object], project: str
+) -> None:
+    """Without sight of the secrets a column with rows is what the bots work by."""
+    stand.environ["EMBEDDING_DIM"] = "384"
+    stand.server.rights = state.Rights()
+    result = (await stand.look("embeddings.settings"))["embeddings.settings"]
+    assert "the column is at fault" in result.observed
+    await owner.execute(*insert(project))  # type: ignore[arg-type]
+    result = (await stand.look("embeddings.settings"))["embeddings.settings"]
+    assert "the setting is at fault" in result.observed
+    # A secret that is seen counts for more than old rows.
+    stand.server.rights = state.Rights(admin=True)
+    await deployed_with(stand, EMBEDDING_DIM="384")
+    result = (await stand.look("embeddings.settings"))["embeddings.settings"]
+    assert "the column is at fault" in result.observed
+
+
+async def test_an_index_alone_names_the_check_to_ask(stand: Stand) -> None:
+    """In a run of this check alone, vectors of another length lead on and not to `db init`."""
+    stand.environ["EMBEDDING_DIM"] = "384"
+    result = (await stand.look("embeddings.index"))["embeddings.index"]
+    assert (result.status, result.fix) == (FAIL, "medbots verify --only embeddings.settings")
 
 
 async def test_rows_of_another_model(
@@ -243,10 +316,10 @@ async def test_rows_of_another_model(
 ) -> None:
     """Rows that no search finds warn beside right ones, and fail where there are no others."""
     await owner.execute(*insert(project, "old-model/768/none"))  # type: ignore[arg-type]
-    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    result = (await stand.look("embeddings.rows"))["embeddings.rows"]
     assert result.status is FAIL
     await owner.execute(*insert(project))  # type: ignore[arg-type]
-    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    result = (await stand.look("embeddings.rows"))["embeddings.rows"]
     assert result.status is WARN
     assert "1 rows of old-model/768/none" in result.observed
     assert "gout" not in repr(result)
@@ -258,23 +331,27 @@ async def test_rows_of_the_guides_table_warn(
     """Rows whose model nobody recorded are a task and no misconfiguration."""
     await owner.execute(*insert(project, "nomic-embed-text"))  # type: ignore[arg-type]
     await owner.execute("UPDATE clinical_embeddings SET content_hash = 'unknown'")
-    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    result = (await stand.look("embeddings.rows"))["embeddings.rows"]
     assert result.status is WARN
     assert "1 rows of nomic-embed-text" in result.observed
     assert "backfill" in result.fix
 
 
 async def test_a_secret_that_says_otherwise(stand: Stand) -> None:
-    """The bots work by the project's secrets: one that differs from the settings fails."""
-    known = stand.server.project.secrets or {}
-    stand.change_project(secrets={**known, "EMBEDDING_DIM": secret.Secret("768")})
-    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    """The bots work by the project's secrets, and without one by the default."""
+    await deployed_with(stand, EMBEDDING_DIM="768")
+    result = (await stand.look("embeddings.settings"))["embeddings.settings"]
     assert result.status is PASS
-    stand.change_project(secrets={**known, "EMBEDDING_DIM": secret.Secret("1536")})
-    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    bots = tuple(
+        replace(one, optional_secrets=(*one.optional_secrets, "EMBEDDING_PREFIX_MODE"))
+        for one in stand.bots
+    )
+    stand.bots = bots
+    stand.environ["EMBEDDING_PREFIX_MODE"] = "nomic"
+    result = (await stand.look("embeddings.settings"))["embeddings.settings"]
     assert result.status is FAIL
-    assert result.observed.endswith("the bots' secrets say otherwise: EMBEDDING_DIM")
-    assert result.fix == "EMBEDDING_DIM=768 medbots deploy"
+    assert result.observed.endswith("the bots' secrets say otherwise: EMBEDDING_PREFIX_MODE")
+    assert result.fix == "EMBEDDING_PREFIX_MODE=nomic medbots deploy"
 
 
 async def test_rows_of_another_project_do_not_count(
@@ -282,7 +359,7 @@ async def test_rows_of_another_project_do_not_count(
 ) -> None:
     """Another project may use another model."""
     await owner.execute(*insert(str(uuid.uuid4()), "old-model/768/none"))  # type: ignore[arg-type]
-    result = (await stand.look("embeddings.contract"))["embeddings.contract"]
+    result = (await stand.look("embeddings.rows"))["embeddings.rows"]
     assert result.status is PASS
 
 

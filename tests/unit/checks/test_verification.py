@@ -50,6 +50,8 @@ PATTERNS = [
     "router.reachable",
     "router.models",
     "embeddings.contract",
+    "embeddings.settings",
+    "embeddings.rows",
     "embeddings.index",
     "project.feature.<feature>",
     "subscriptions.<key>.exists",
