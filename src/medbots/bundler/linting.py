@@ -35,7 +35,7 @@ RULES = {
     "last-statement": "Without a final `;` the server's own code calls the last value.",
     "load": "The code throws, or takes too long, while the server loads it.",
     "missing-global": "A global that Node has and the server lacks, such as `setTimeout`.",
-    "not-linted": "Warning: the source was changed, and there is no Node to judge it.",
+    "not-linted": "Warning: nothing could judge it: there is no Node, or a checkout is not built.",
     "pool": "A connection pool a run leaks connections; use one `Client`.",
     "process": "`process` is the server's own, and later releases have none.",
     "require": "`require` of a module that the server lacks; a warning where the name is computed.",
@@ -101,7 +101,7 @@ def lint(bundle: model.Bundle, environ: Mapping[str, str]) -> list[Finding]:
     node, program = tools.node(environ), _program()
     found = list(_size(bundle))
     if node is None or program is None:
-        found += _without_node(bundle, node)
+        found += _without_node(bundle)
     else:
         placed = [_place(one, bundle) for one in _with_node(bundle, node, program, environ)]
         found += [one for one in placed if not _allowed(one, bundle)]
@@ -161,14 +161,17 @@ def _size(bundle: model.Bundle) -> Iterator[Finding]:
         yield _finding(bundle, "deploy-size", said, severity=Severity.WARNING)
 
 
-def _without_node(bundle: model.Bundle, node: Path | None) -> Iterator[Finding]:
+def _without_node(bundle: model.Bundle) -> Iterator[Finding]:
     text = bundle.code.decode("utf-8", "replace")
     if not re.search(r"\bhandler\b", text):
         yield _finding(bundle, "handler", "it exports no function `handler`")
     if not text.rstrip().endswith((";", "}")):
         yield _finding(bundle, "last-statement", "the last statement must end with `;`")
-    cure = "pip install 'medbots[node]'" if node is None else "make build"
-    said = f"changed since it was packaged, and not linted for want of Node: {cure}"
+    if _program() is None:
+        # Only in a checkout: an installed medbots brings the program, and its bundles' judgement.
+        said = "not linted: this checkout is not built yet: make build"
+    else:
+        said = "not linted for want of Node: pip install 'medbots[node]'"
     yield _finding(bundle, "not-linted", said, severity=Severity.WARNING)
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from medbots import errors, nodejs
+from medbots import assets, errors, nodejs
 from medbots.bundler import process
 
 ESBUILD = "MEDBOTS_ESBUILD"
@@ -46,11 +46,17 @@ def esbuild(root: Path, environ: Mapping[str, str]) -> Path:
         install(root, environ)
         found = _own_esbuild(root)
     if found is None:
-        raise errors.BundleError(
-            f"{root}: a bot's source was changed, and there is no esbuild to bundle it",
-            hint=f"cd {root} && npm ci\nor: pip install 'medbots[node]', which brings npm\n"
-            f"or: set {ESBUILD} to the path of an esbuild program",
-        )
+        ways = [
+            f"cd {root} && npm ci",
+            "pip install 'medbots[node]', which brings npm",
+            f"set {ESBUILD} to the path of an esbuild program",
+        ]
+        said = "a bot's source was changed, and there is no esbuild to bundle it"
+        if root == assets.bot_templates() and not (root / "dist").is_dir():
+            # Only in a checkout: an installed medbots brings the bundles.
+            ways.insert(0, "make build")
+            said = "this checkout is not built yet, and there is no esbuild to bundle the bots"
+        raise errors.BundleError(f"{root}: {said}", hint="\nor: ".join(ways))
     return found
 
 

@@ -232,6 +232,21 @@ def test_without_any_esbuild_the_cures_are_named(
     assert [one in hint for one in ("npm ci", "medbots[node]", "MEDBOTS_ESBUILD")] == [True] * 3
 
 
+def test_in_a_checkout_that_is_not_built_the_cure_is_to_build_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before `make build` nobody has changed a source: the error does not say so."""
+    monkeypatch.setattr(nodejs, "npm", lambda: None)
+    monkeypatch.setattr(assets, "bot_templates", lambda: tmp_path)
+    with pytest.raises(errors.BundleError, match="this checkout is not built yet") as caught:
+        tools.esbuild(tmp_path, {"PATH": ""})
+    assert (caught.value.hint or "").startswith("make build\n")
+    (tmp_path / "dist").mkdir()
+    with pytest.raises(errors.BundleError, match="a bot's source was changed") as caught:
+        tools.esbuild(tmp_path, {"PATH": ""})
+    assert "make build" not in (caught.value.hint or "")
+
+
 def test_npm_installs_the_project_where_the_extra_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

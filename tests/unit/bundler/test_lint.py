@@ -288,9 +288,22 @@ def test_without_node_the_lint_says_what_it_could_not_judge(
     monkeypatch.setattr(tools, "node", lambda environ: None)
     (gap,) = found(OK % "console.error(1);")
     assert (gap.rule, gap.severity) == ("not-linted", Severity.WARNING)
-    assert "pip install 'medbots[node]'" in gap.message
+    assert gap.message == "not linted for want of Node: pip install 'medbots[node]'"
     assert [one.rule for one in found("var a = 1")] == ["handler", "last-statement", "not-linted"]
     assert linting.to_record([gap]) == {}
+
+
+@pytest.mark.parametrize("with_node", [True, False])
+def test_in_a_checkout_that_is_not_built_the_lint_says_so(
+    monkeypatch: pytest.MonkeyPatch, with_node: bool
+) -> None:
+    """Nobody changed anything there, and another Node would not help: `make build` does."""
+    monkeypatch.setattr(linting, "_program", lambda: None)
+    if not with_node:
+        monkeypatch.setattr(tools, "node", lambda environ: None)
+    (gap,) = found(OK % "console.log(1);")
+    assert (gap.rule, gap.severity) == ("not-linted", Severity.WARNING)
+    assert gap.message == "not linted: this checkout is not built yet: make build"
 
 
 def test_findings_are_remembered_for_this_lint_only(monkeypatch: pytest.MonkeyPatch) -> None:
