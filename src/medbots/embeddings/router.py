@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
@@ -19,6 +20,20 @@ _REFUSED = (401, 403)
 _BAD_REQUEST = 400
 """LiteLLM's answer to a wrong key, where the request itself cannot be wrong."""
 _FAILED = 500
+_TOO_MANY = (408, 429)
+
+
+class BusyError(errors.ServerError):
+    """The model router is overloaded, or failed for a moment: the same request may pass later."""
+
+    code = "router-busy"
+
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, pause: float | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.pause = pause
+        """Seconds that the router asks to wait, where it says."""
 
 
 class Router:
@@ -90,15 +105,24 @@ class Router:
             raise errors.ServerError(f"{self._server}: /v1/models gave no list of models")
         return tuple(str(one["id"]) for one in entries if isinstance(one, dict) and "id" in one)
 
-    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(
+        self, model: str, texts: Sequence[str], *, task: str | None = None
+    ) -> list[list[float]]:
         """Return one vector for each text, in their order.
+
+        Args:
+            model: alias at the router.
+            texts: as the model is to see them.
+            task: what the call is for, as the router counts it; a check of health by default.
 
         Raises:
             errors.NotAllowedError: the key is missing, wrong, or would go out unencrypted.
+            BusyError: 408, 429 or 5xx: a later attempt may pass.
             errors.ServerError: the router answered something else than that many vectors.
+            errors.UnreachableError: it gave no answer.
         """
         body = {"model": model, "input": list(texts), "encoding_format": "float"}
-        headers = self._authorization()
+        headers = self._authorization() | ({"X-Clinic-Task": task} if task else {})
         document = self._document(
             await self._send("POST", "/v1/embeddings", _EMBED_LIMIT, headers=headers, json=body)
         )
@@ -140,7 +164,7 @@ class Router:
         )
 
     def _document(self, answer: httpx.Response) -> dict[str, Any]:
-        path = answer.request.url.path
+        path, method = answer.request.url.path, answer.request.method
         try:
             document = answer.json()
         except ValueError:
@@ -151,19 +175,31 @@ class Router:
         # LiteLLM answers 500 to a call without a key when it has no database to look one up in.
         if (
             answer.status_code in _REFUSED
-            or (answer.status_code == _FAILED and not self._key)
-            or (answer.status_code == _BAD_REQUEST and answer.request.method == "GET")
+            or (answer.status_code == _FAILED and not self._key and method == "GET")
+            or (answer.status_code == _BAD_REQUEST and method == "GET")
         ):
             which = "the key of LLM_API_KEY" if self._key else "no key (LLM_API_KEY is not set)"
             hint = "set LLM_API_KEY to the router's key"
             if answer.status_code == _FAILED:
                 hint = f"{hint}; if it wants none, look into its log"
             raise errors.NotAllowedError(f"{said} to {which}", hint=hint)
+        hint = "look into the router's log; LLM_ROUTER_URL names the router"
+        if not self._key:
+            hint = f"if the router wants a key, set LLM_API_KEY; {hint}"
+        if answer.status_code in _TOO_MANY or answer.status_code >= _FAILED:
+            raise BusyError(said, hint=hint, pause=_pause(answer.headers.get("retry-after")))
         if answer.is_success:
             said = f"{said} without a JSON document: is this an OpenAI-compatible router?"
-        raise errors.ServerError(
-            said, hint="look into the router's log; LLM_ROUTER_URL names the router"
-        )
+        raise errors.ServerError(said, hint=hint)
+
+
+def _pause(retry_after: str | None) -> float | None:
+    """Return a Retry-After in seconds; one that is a date is not worth reading."""
+    try:
+        seconds = float(retry_after or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _vectors(entries: Any) -> list[list[float]]:
@@ -171,8 +207,11 @@ def _vectors(entries: Any) -> list[list[float]]:
     whole = [
         one for one in found if isinstance(one, dict) and isinstance(one.get("embedding"), list)
     ]
-    ordered = sorted(whole, key=lambda one: int(one.get("index", 0)))
-    return [[float(value) for value in one["embedding"]] for one in ordered]
+    numbered = {one.get("index", place): one["embedding"] for place, one in enumerate(whole)}
+    if set(numbered) != set(range(len(whole))):
+        # Doubled or missing numbers: nobody knows which vector is whose.
+        return []
+    return [[float(value) for value in numbered[place]] for place in range(len(whole))]
 
 
 def _trust(base_url: str) -> ssl.SSLContext | bool:

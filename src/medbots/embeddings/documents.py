@@ -1,0 +1,105 @@
+"""Vectors of many texts: prefixed for the model, tried again, checked as the bots check theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from medbots import errors
+from medbots.embeddings import contract as contract_module
+from medbots.embeddings import router as router_module
+
+TASK = "embedding"
+_ATTEMPTS = 6
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_HALF_GREATEST = 65_504.0
+_HALF_LEAST = 2.0**-25
+"""What half precision rounds to zero."""
+
+
+class Router(Protocol):
+    """Makes vectors."""
+
+    async def embed(
+        self, model: str, texts: Sequence[str], *, task: str | None = None
+    ) -> list[list[float]]:
+        """Return one vector for each text, in their order."""
+        ...
+
+
+class VectorError(errors.ServerError):
+    """The model answered a vector that cannot be stored."""
+
+    code = "vector-unusable"
+
+
+class Documents:
+    """Embeds the texts of records by one contract."""
+
+    def __init__(
+        self,
+        router: Router,
+        contract: contract_module.Contract,
+        *,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._router = router
+        self._contract = contract
+        self._pause = pause
+        self.requests = 0
+        """Made so far, repeated ones included."""
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector for each text: of the contract's length, finite, storable, not zero.
+
+        A router that is overloaded, fails or does not answer is asked again, each time later.
+
+        Raises:
+            VectorError: the model answered something that cannot be stored.
+            errors.MedbotsError: the router refuses, or did not answer in all attempts.
+        """
+        prefixed = [self._contract.document(text) for text in texts]
+        for attempt in range(_ATTEMPTS):
+            self.requests += 1
+            try:
+                vectors = await self._router.embed(self._contract.alias, prefixed, task=TASK)
+            except (router_module.BusyError, errors.UnreachableError) as error:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await self._pause(_seconds(attempt, getattr(error, "pause", None)))
+            else:
+                for vector in vectors:
+                    check(vector, self._contract.dimension)
+                return vectors
+        raise AssertionError("the last attempt returns or raises")
+
+
+def check(vector: Sequence[float], dimension: int) -> None:
+    """Raise unless a halfvec column of `dimension` can hold the vector so that a search finds it.
+
+    Raises:
+        VectorError: says what is wrong with it.
+    """
+    if len(vector) != dimension:
+        raise VectorError(
+            f"the model answers vectors of {len(vector)} dimensions, not {dimension}",
+            hint=f"set EMBEDDING_DIM={len(vector)} (models.embedding.dimension), if that model is "
+            "meant; or let the router's alias name the other model",
+        )
+    if not all(map(math.isfinite, vector)):
+        raise VectorError("the model answered a vector with a value that is no number")
+    greatest = max(map(abs, vector))
+    if greatest <= _HALF_LEAST:
+        raise VectorError("the model answered a zero vector, which no search finds")
+    if greatest > _HALF_GREATEST:
+        raise VectorError("the model answered a value too large for half precision")
+
+
+def _seconds(attempt: int, asked: float | None) -> float:
+    """Return how long to wait: what the router asks, else longer each time, never in step."""
+    if asked is not None:
+        return min(asked, _LONGEST_PAUSE)
+    return float(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.8, 1.2))  # noqa: S311
