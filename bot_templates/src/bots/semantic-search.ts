@@ -10,6 +10,7 @@ import { sha256 } from '../lib/hash.ts';
 import { parseReference } from '../lib/ids.ts';
 import type { BotInput } from '../lib/input.ts';
 import { readPatient } from '../lib/patient.ts';
+import { shownText } from '../lib/model/shown-text.ts';
 import { EMBEDDED_TYPES } from '../lib/record/record-text.ts';
 import { type Hit, retrieve, type Retrieved } from '../lib/retrieval.ts';
 import { type BotRun, EMBEDDING_MODEL, runBot, type SuccessOutput } from '../lib/run.ts';
@@ -101,7 +102,7 @@ function result(hit: Hit, withText: boolean): Record<string, unknown> {
     resourceId: hit.resourceId,
     patientId: hit.patientId ?? null,
     similarity: Math.round(hit.similarity * 10_000) / 10_000,
-    ...(withText ? { matchedText: hit.text } : {}),
+    ...(withText ? { matchedText: shownText(hit.text) } : {}),
   };
 }
 
