@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from medbots import errors
+from medbots.database import builds
 from medbots.database import connection as connection_module
+from medbots.database import watch as watch_module
 
 NAME = "vector"
 MINIMUM = (0, 8, 0)
@@ -52,8 +55,12 @@ async def find(connection: connection_module.Connection) -> Extension | None:
     return Extension(*row) if row else None
 
 
-async def ensure(connection: connection_module.Connection) -> Extension:
+async def ensure(
+    connection: connection_module.Connection, watch: watch_module.Watch = watch_module.SILENT
+) -> Extension:
     """Return the pgvector of this database, making it where it is missing.
+
+    In a dry run that would make it, the version is the one that the server has.
 
     Raises:
         errors.DatabaseError: the server has none, or too old a one. The hint is the cure.
@@ -61,8 +68,8 @@ async def ensure(connection: connection_module.Connection) -> Extension:
     """
     found = await find(connection)
     if found is None:
-        await _create(connection)
-        made = await find(connection)
+        offered = await _create(connection, watch)
+        made = Extension(offered, "public") if watch.dry_run else await find(connection)
         if made is None:  # pragma: no cover
             raise errors.DatabaseError("CREATE EXTENSION vector made nothing")
         found = Extension(made.version, made.schema, created=True)
@@ -72,9 +79,10 @@ async def ensure(connection: connection_module.Connection) -> Extension:
             hint=await _update_cure(connection),
         )
     # Its types and operators are found wherever they were installed.
-    await connection.execute(
-        "SELECT set_config('search_path', %s, false)", [search_path(found.schema)]
-    )
+    path = builds.set_config({"search_path": search_path(found.schema)})
+    if watch.dry_run:
+        watch.statement("search path", f"{path.as_string(connection)};")
+    await connection.execute(path)
     return found
 
 
@@ -83,9 +91,11 @@ def search_path(schema: str) -> str:
     return "public" if schema in ("public", "pg_catalog") else f"public, {schema}"
 
 
-async def _create(connection: connection_module.Connection) -> None:
+async def _create(connection: connection_module.Connection, watch: watch_module.Watch) -> str:
+    """Make the extension; return the version that the server has of it."""
     cursor = await connection.execute(
-        "SELECT current_database(), current_user FROM pg_available_extensions WHERE name = %s",
+        "SELECT current_database(), current_user, default_version FROM pg_available_extensions "
+        "WHERE name = %s",
         [NAME],
     )
     row = await cursor.fetchone()
@@ -93,12 +103,15 @@ async def _create(connection: connection_module.Connection) -> None:
         raise errors.DatabaseError(
             "this Postgres server has no pgvector", hint=_install_cure(connection)
         )
-    database, user = row
+    database, user, offered = row
+    create = sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(NAME))
+    watch.statement(f"extension {NAME}", f"{create.as_string(connection)};")
+    if watch.dry_run:
+        return str(offered)
     try:
         # Two runs of other programs may make it at once: then it is there.
-        await connection.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(NAME)))
-    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
-        return
+        with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            await connection.execute(create)
     except psycopg.errors.InsufficientPrivilege as error:
         raise errors.NotAllowedError(
             f"{user} may not make the extension {NAME} in database {database}",
@@ -113,6 +126,7 @@ async def _create(connection: connection_module.Connection) -> None:
             hint="add VECTOR to the server's allowed extensions (azure.extensions on Azure, "
             "rds.allowed_extensions on Amazon)",
         ) from error
+    return str(offered)
 
 
 def _install_cure(connection: connection_module.Connection) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import hashlib
+import itertools
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg import sql
+
 import medbots
 from medbots import assets, errors
+from medbots.database import builds
 from medbots.database import connection as connection_module
+from medbots.database import watch as watch_module
 
 HISTORY = "public.medbots_migrations"
 
@@ -47,7 +52,14 @@ class Migration:
     @property
     def label(self) -> str:
         """The file's name without its ending."""
-        return f"{self.version:04}_{self.name}"
+        return label(self.version, self.name)
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph of its comment, on one line."""
+        first = self.text.split("\n--\n")[0].splitlines()
+        lines = itertools.takewhile(lambda line: line.startswith("--"), first)
+        return " ".join(line.removeprefix("--").strip() for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,11 @@ class Applied:
     name: str
     checksum: str
     at: dt.datetime
+
+    @property
+    def label(self) -> str:
+        """As the migration's."""
+        return label(self.version, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,16 @@ class Entry:
     """Of the text that was applied; of the file, where it is pending."""
     condition: Condition
     applied: dt.datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """As the migration's."""
+        return label(self.version, self.name)
+
+
+def label(version: int, name: str) -> str:
+    """Return how a migration is called: its file's name without the ending."""
+    return f"{version:04}_{name}"
 
 
 def packaged(folder: Path | None = None) -> tuple[Migration, ...]:
@@ -140,36 +167,40 @@ def refuse_drift(known: Sequence[Migration], entries: Sequence[Entry]) -> None:
     if unknown:
         raise errors.DatabaseError(
             "the database was migrated by a later medbots: it has "
-            + ", ".join(f"{entry.version:04}_{entry.name}" for entry in unknown),
+            + ", ".join(entry.label for entry in unknown),
             hint="pip install --upgrade medbots",
         )
     for entry in entries:
         if entry.condition is Condition.CHANGED:
-            file = files[entry.version]
-            record = f"name = '{file.name}', checksum = '{file.checksum}'"
-            accept = f"UPDATE {HISTORY} SET {record} WHERE version = {entry.version}"  # noqa: S608
             raise errors.DatabaseError(
-                f"migration {entry.version:04}_{entry.name} was applied from another text than "
-                f"this medbots holds (applied {entry.checksum}, here {file.checksum})",
-                hint="pip install --force-reinstall medbots; "
-                f"if both texts mean the same, run: {accept}",
+                f"migration {entry.label} was applied from another text than this medbots holds "
+                f"(applied {entry.checksum}, here {files[entry.version].checksum})",
+                hint="pip install --force-reinstall medbots; if both texts mean the same: "
+                f"medbots db repair --status applied {entry.version:04}",
             )
-    done = [entry.version for entry in entries if entry.condition is Condition.APPLIED]
+    done = [entry for entry in entries if entry.condition is Condition.APPLIED]
     for entry in entries:
-        if entry.condition is Condition.PENDING and done and entry.version < done[-1]:
-            forget = f"DELETE FROM {HISTORY} WHERE version > {entry.version}"  # noqa: S608
+        if entry.condition is Condition.PENDING and done and entry.version < done[-1].version:
+            again = revert(one for one in done if one.version > entry.version)
             raise errors.DatabaseError(
-                f"migration {entry.version:04}_{entry.name} is missing from the history, which has "
-                f"{done[-1]:04} already",
-                hint="restore the history from the backup that the tables came from; or run: "
-                f"{forget}; then medbots db init: migrations keep what is there",
+                f"migration {entry.label} is missing from the history, which has "
+                f"{done[-1].version:04} already",
+                hint="restore the history from the backup that the tables came from; or have the "
+                f"later ones applied again, which keeps what is there: {again}; medbots db migrate",
             )
+
+
+def revert(entries: Iterable[Entry]) -> str:
+    """Return the command that takes these out of the history."""
+    numbers = " ".join(f"{entry.version:04}" for entry in entries)
+    return f"medbots db repair --status reverted {numbers}"
 
 
 async def migrate(
     connection: connection_module.Connection,
     settings: Mapping[str, str],
     known: Sequence[Migration] | None = None,
+    watch: watch_module.Watch = watch_module.SILENT,
 ) -> AsyncIterator[Entry]:
     """Apply what is pending, and yield every migration in order: applied now, or before.
 
@@ -185,8 +216,38 @@ async def migrate(
     refuse_drift(files, entries)
     for migration, entry in zip(files, entries, strict=True):
         if entry.condition is Condition.PENDING:
-            await _apply(connection, migration, settings)
+            watch.statement(
+                f"migration {migration.label}", _script(connection, migration, settings)
+            )
+            if not watch.dry_run:
+                await _apply(connection, migration, settings)
         yield entry
+
+
+def _local(settings: Mapping[str, str]) -> dict[str, str]:
+    return {"statement_timeout": "0", **settings}
+
+
+def _script(
+    connection: connection_module.Connection, migration: Migration, settings: Mapping[str, str]
+) -> str:
+    """Return what `_apply` does as one text that psql takes."""
+    record = sql.SQL(_RECORD).format(*(sql.Literal(value) for value in _values(migration)))
+    config = builds.set_config(_local(settings), local=True)
+    return (
+        f"BEGIN;\n{config.as_string(connection)};\n{migration.text.rstrip()}\n"
+        f"{record.as_string(connection)};\nCOMMIT;"
+    )
+
+
+_RECORD = (
+    f"INSERT INTO {HISTORY} (version, name, checksum, medbots_version) "  # noqa: S608
+    "VALUES ({}, {}, {}, {})"
+)
+
+
+def _values(migration: Migration) -> tuple[int, str, str, str]:
+    return migration.version, migration.name, migration.checksum, medbots.__version__
 
 
 async def _apply(
@@ -194,12 +255,8 @@ async def _apply(
 ) -> None:
     with connection_module.translated(doing=f"migration {migration.label}"):
         async with connection.transaction():
-            for name, value in {"statement_timeout": "0", **settings}.items():
+            for name, value in _local(settings).items():
                 await connection.execute("SELECT set_config(%s, %s, true)", [name, value])
             # The text goes as it is: many statements, no parameters, one transaction.
             await connection.execute(migration.text.encode())
-            await connection.execute(
-                f"INSERT INTO {HISTORY} (version, name, checksum, medbots_version) "  # noqa: S608
-                "VALUES (%s, %s, %s, %s)",
-                [migration.version, migration.name, migration.checksum, medbots.__version__],
-            )
+            await connection.execute(_RECORD.replace("{}", "%s").encode(), _values(migration))

@@ -9,14 +9,18 @@ from medbots.database import connection as connection_module
 from medbots.database import queries, roles
 
 
-async def require(connection: connection_module.Connection, role: roles.Role) -> None:
+async def require(
+    connection: connection_module.Connection, role: roles.Role | None, verb: str = "db init"
+) -> None:
     """Raise unless this login may make the tables and the role, before anything is changed.
+
+    Without a role only the tables count.
 
     Raises:
         errors.NotAllowedError: with every statement, at once, that a superuser should run.
     """
     tables = [*roles.TABLES, "public.medbots_migrations"]
-    cursor = await queries.run(connection, "owner_rights", role.name, tables)
+    cursor = await queries.run(connection, "owner_rights", role.name if role else "", tables)
     row = await cursor.fetchone()
     if row is None:  # pragma: no cover
         return
@@ -25,12 +29,12 @@ async def require(connection: connection_module.Connection, role: roles.Role) ->
     cures = []
     if not may_create:
         cures.append(f"GRANT CREATE ON SCHEMA public TO {me};")
-    if not may_make_roles:
+    if role and not may_make_roles:
         cures.append(f"ALTER ROLE {me} CREATEROLE;")
     cures += [f"ALTER TABLE {name} OWNER TO {me};" for name in foreign]
     if cures:
         raise errors.NotAllowedError(
-            f"role {user} has not the rights that db init needs in database {database}",
+            f"role {user} has not the rights that {verb} needs in database {database}",
             hint=f"a superuser runs, in database {database}: {' '.join(cures)}",
         )
 

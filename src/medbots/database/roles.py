@@ -17,6 +17,7 @@ from medbots.database import table
 
 TABLES = (table.NAME, table.TOMBSTONES)
 PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+PREFIX = "medbots_bot_"
 _PASSWORD_BYTES = 32
 CREATED = "made, for its own rows of the two tables and nothing else"
 
@@ -64,7 +65,7 @@ def of_project(project_id: str, database: str) -> Role:
     except ValueError:
         raise errors.UsageError(f"the project's id {project_id!r} is not a UUID") from None
     copy = hashlib.sha256(database.encode()).hexdigest()[:8]
-    return Role(f"medbots_bot_{project.hex}_{copy}", project)
+    return Role(f"{PREFIX}{project.hex}_{copy}", project)
 
 
 def settings(search_path: str) -> Mapping[str, str]:
@@ -113,11 +114,13 @@ async def set_password(connection: connection_module.Connection, role: Role) -> 
     return password
 
 
-async def shared(connection: connection_module.Connection, role: Role) -> bool:
-    """Return whether other projects' roles use the table too."""
+async def shared(connection: connection_module.Connection, project_id: str) -> bool:
+    """Return whether other projects use the table too; without a project, whether any does."""
+    own = of_project(project_id, connection.info.dbname).policy if project_id else ""
     cursor = await connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname <> %s)",
-        [table.NAME, role.policy],
+        "SELECT EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass(%s) AND polname <> %s "
+        "AND NOT starts_with(polname::text, 'medbots_reader_'))",
+        [table.NAME, own],
     )
     return await cursor.fetchone() == (True,)
 
@@ -163,13 +166,10 @@ async def _ensure_role(connection: connection_module.Connection, role: Role) -> 
     ]
     if wrong:
         await _run(connection, f"ALTER ROLE {{}} {' '.join(wrong)}", role)
-    memberships = await connection.execute(
-        "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole", [role.name]
-    )
-    groups = [name async for (name,) in memberships]
-    for group in groups:
+    left = await groups(connection, role.name)
+    for group in left:
         await _run(connection, f"REVOKE {group} FROM {{}}", role)
-    return [f"set {keyword}" for keyword in wrong] + [f"left {group}" for group in groups]
+    return [f"set {keyword}" for keyword in wrong] + [f"left {group}" for group in left]
 
 
 async def _ensure_settings(
@@ -219,13 +219,9 @@ async def _ensure_access(
 async def _ensure_grants(connection: connection_module.Connection, role: Role) -> list[str]:
     done = []
     for name in TABLES:
-        cursor = await connection.execute(
-            "SELECT a.privilege_type, a.is_grantable FROM pg_class c, aclexplode(c.relacl) a "
-            "WHERE c.oid = %s::regclass AND a.grantee = %s::regrole",
-            [name, role.name],
-        )
-        granted = {(privilege, grantable) async for privilege, grantable in cursor}
-        if granted != {(privilege, False) for privilege in PRIVILEGES}:
+        if await granted(connection, role.name, name) != {
+            (privilege, False) for privilege in PRIVILEGES
+        }:
             on = sql.SQL(name)
             await _run(connection, "REVOKE ALL ON {1} FROM {0}", role, on)
             privileges = ", ".join(sorted(PRIVILEGES))
@@ -267,17 +263,47 @@ async def _ensure_policies(connection: connection_module.Connection, role: Role)
     return done
 
 
-async def _run(
-    connection: connection_module.Connection, statement: str, role: Role, *parts: sql.Composable
+async def groups(connection: connection_module.Connection, name: str) -> list[str]:
+    """Return the roles that a role is a member of, quoted where they need it."""
+    cursor = await connection.execute(
+        "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole", [name]
+    )
+    return [group async for (group,) in cursor]
+
+
+async def granted(
+    connection: connection_module.Connection, name: str, on: str
+) -> set[tuple[str, bool]]:
+    """Return a role's own rights on a whole table, each with whether it may pass it on."""
+    cursor = await connection.execute(
+        "SELECT a.privilege_type, a.is_grantable FROM pg_class c, aclexplode(c.relacl) a "
+        "WHERE c.oid = %s::regclass AND a.grantee = %s::regrole",
+        [on, name],
+    )
+    return {(privilege, grantable) async for privilege, grantable in cursor}
+
+
+async def run(
+    connection: connection_module.Connection, statement: str, name: str, *parts: sql.Composable
 ) -> None:
-    """Execute a statement of this module; `{}` or `{0}` is the role, the rest are `parts`."""
-    composed = sql.SQL(statement).format(sql.Identifier(role.name), *parts)
+    """Execute a statement about a role; `{}` or `{0}` is its name, the rest are `parts`.
+
+    Raises:
+        errors.NotAllowedError: this login may not do it. The hint is who may.
+    """
+    composed = sql.SQL(statement).format(sql.Identifier(name), *parts)
     try:
         await connection.execute(composed)
     except psycopg.errors.InsufficientPrivilege as error:
         said = (error.diag.message_primary or "").strip()
         raise errors.NotAllowedError(
-            f"role {role.name}: {said}",
+            f"role {name}: {said}",
             hint="only a superuser, or the login that made the role, may change it: set "
             f"{connection_module.SETTING} to that login",
         ) from error
+
+
+async def _run(
+    connection: connection_module.Connection, statement: str, role: Role, *parts: sql.Composable
+) -> None:
+    await run(connection, statement, role.name, *parts)

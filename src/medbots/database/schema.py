@@ -1,65 +1,34 @@
-"""`db init`: everything that one project needs in one database, made or mended, step by step."""
+"""`db migrate` and `db init`: the store, and what one project needs in it, step by step."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from typing import Protocol
 
-from medbots import secret
+from medbots import errors, secret
 from medbots.database import (
     bot_url,
     extension,
     indexes,
+    keys,
+    leftovers,
     lock,
     migrations,
+    readers,
     rights,
     roles,
     table,
 )
 from medbots.database import connection as connection_module
+from medbots.database import watch as watch_module
+from medbots.database.step import Action, Step, Wish
+
+__all__ = ["Action", "SecretStore", "Step", "Wish", "init", "migrate"]
 
 LOCK_WAIT_SECONDS = 60.0
 
-
-class Action(enum.StrEnum):
-    """What a step did."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    ADOPT = "adopt"
-    UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that was made sure of."""
-
-    kind: str
-    """`extension`, `migration`, `index`, `role` or `secret`."""
-    key: str
-    action: Action
-    details: tuple[str, ...] = ()
-    """What was done; free of secrets."""
-    warnings: tuple[str, ...] = ()
-    """What deserves a look, each time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a project wants of the database."""
-
-    project_id: str
-    alias: str
-    """Of the embedding model at the router."""
-    dimension: int
-    prefix: str
-    """`none` or `nomic`."""
-    model_version: str
-    """What rows record of their model."""
-    bot_database_url: secret.Secret | None = None
-    """The database as the Medplum server sees it; its user and password are not used."""
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+"""Stands for the project where no row is adopted; the migrations expect the form of one."""
 
 
 class SecretStore(Protocol):
@@ -81,6 +50,7 @@ async def init(
     *,
     notices: connection_module.Notices | None = None,
     wait_seconds: float = LOCK_WAIT_SECONDS,
+    watch: watch_module.Watch = watch_module.SILENT,
 ) -> AsyncGenerator[Step, None]:
     """Bring the database to what the project wants, and yield each step as it is done.
 
@@ -91,26 +61,79 @@ async def init(
         errors.MedbotsError: a step cannot be done. What was yielded before stays.
     """
     role = roles.of_project(wish.project_id, connection.info.dbname)
+    reader = readers.of_project(wish.project_id, connection.info.dbname)
     said = notices or connection_module.Notices()
     with connection_module.translated():
         async with lock.alone(connection, wait_seconds):
             # Who may not read the secrets may not write them: know it before anything is made.
             stored = await store.read()
-            vector = await extension.ensure(connection)
+            vector = await extension.ensure(connection, watch)
             yield _extension_step(vector)
             before = await table.inspect(connection)
             table.refuse(before, wish.dimension)
             await rights.require(connection, role)
-            async for step in _migrate(connection, wish, before, said):
+            async for step in _structure(connection, wish, before, said, watch):
                 yield step
-            built = await indexes.ensure(
-                connection, wish.model_version, shared=await roles.shared(connection, role)
-            )
-            yield Step("index", indexes.NAME, Action.CREATE if built else Action.UNCHANGED)
             path = extension.search_path(vector.schema)
             done = await roles.ensure(connection, role, path)
-            yield _role_step(role, done, await _warnings(connection, role))
+            yield _role_step(role.name, done, await _warnings(connection, role))
+            yield _role_step(reader.name, await readers.ensure(connection, reader))
             yield await _store_url(connection, wish, role, stored, store)
+
+
+async def migrate(
+    connection: connection_module.Connection,
+    wish: Wish,
+    *,
+    notices: connection_module.Notices | None = None,
+    wait_seconds: float = LOCK_WAIT_SECONDS,
+    watch: watch_module.Watch = watch_module.SILENT,
+) -> AsyncGenerator[Step, None]:
+    """Do what of `init` belongs to no project: extension, migrations, keys and indexes.
+
+    Raises:
+        errors.NotLoggedInError: the table is the deployment guide's, and the wish names no project
+            to adopt its rows for.
+        errors.MedbotsError: a step cannot be done. What was yielded before stays.
+    """
+    said = notices or connection_module.Notices()
+    with connection_module.translated():
+        async with lock.alone(connection, wait_seconds):
+            vector = await extension.ensure(connection, watch)
+            yield _extension_step(vector)
+            before = await table.inspect(connection)
+            table.refuse(before, wish.dimension)
+            await rights.require(connection, None, "db migrate")
+            if before.origin is table.Origin.GUIDE and not wish.project_id:
+                raise errors.NotLoggedInError(
+                    f"{table.NAME} is the deployment guide's: its rows are adopted for one "
+                    "project, and nobody is logged in to say which",
+                    hint="medbots login, then medbots db migrate; or medbots db init, which also "
+                    "makes the bots' role and secret",
+                )
+            async for step in _structure(connection, wish, before, said, watch):
+                yield step
+
+
+async def _structure(
+    connection: connection_module.Connection,
+    wish: Wish,
+    before: table.Table,
+    notices: connection_module.Notices,
+    watch: watch_module.Watch,
+) -> AsyncIterator[Step]:
+    """Make what all projects share, whole or finished from where an interrupted run left it."""
+    async for one in leftovers.remove(connection, watch=watch):
+        yield Step("index", one.name, Action.DELETE, (f"left by a reindex of {one.copy_of}",))
+    async for step in _migrate(connection, wish, before, notices, watch):
+        yield step
+    shared = await roles.shared(connection, wish.project_id)
+    # In a dry run the guide's table still has the indexes that its adoption drops.
+    anew = watch.dry_run and before.origin is table.Origin.GUIDE
+    built = await indexes.ensure(
+        connection, wish.model_version, shared=shared, anew=anew, watch=watch
+    )
+    yield Step("index", indexes.NAME, Action.CREATE if built else Action.UNCHANGED)
 
 
 def _extension_step(vector: extension.Extension) -> Step:
@@ -124,31 +147,44 @@ async def _migrate(
     wish: Wish,
     before: table.Table,
     notices: connection_module.Notices,
+    watch: watch_module.Watch,
 ) -> AsyncIterator[Step]:
     settings = {
         "medbots.dimension": str(wish.dimension),
-        "medbots.project_id": wish.project_id,
+        "medbots.project_id": wish.project_id or _NOBODY,
         "medbots.model_version": wish.model_version,
         # Prefixes change vectors: rows made without them are not the model's in use then.
         "medbots.model_alias": wish.alias if wish.prefix == "none" else "",
     }
     done = {one.version for one in await migrations.history(connection)}
+    table.refuse_lost(before, done)
     adopting = before.origin is table.Origin.GUIDE
-    async for entry in migrations.migrate(connection, settings):
+    async for entry in migrations.migrate(connection, settings, watch=watch):
         # What the database said belongs to the migration that has just ended.
         details, notices.lines = tuple(notices.lines), []
         action = Action.UNCHANGED if entry.version in done else Action.CREATE
-        if adopting and details:
+        if adopting and (details or (watch.dry_run and entry.version == table.ADOPTION)):
             action = Action.ADOPT
-        yield Step("migration", f"{entry.version:04}_{entry.name}", action, details)
+        yield Step("migration", entry.label, action, details)
+        early = entry.version == table.ADOPTION and table.MAKING not in done
+        if early and before.origin is not table.Origin.NONE:
+            anew = watch.dry_run and adopting
+            async for name, made in keys.ensure(connection, anew=anew, watch=watch):
+                if made:
+                    yield Step("index", name, Action.CREATE)
+    if watch.dry_run and table.MAKING not in done:
+        return
+    async for name, made in keys.ensure(connection, watch=watch):
+        if made:
+            yield Step("index", name, Action.CREATE)
 
 
-def _role_step(role: roles.Role, done: tuple[str, ...], warnings: tuple[str, ...]) -> Step:
+def _role_step(name: str, done: tuple[str, ...], warnings: tuple[str, ...] = ()) -> Step:
     if not done:
         action = Action.UNCHANGED
     else:
-        action = Action.CREATE if done[0] == roles.CREATED else Action.UPDATE
-    return Step("role", role.name, action, done, warnings)
+        action = Action.CREATE if done[0] in (roles.CREATED, readers.CREATED) else Action.UPDATE
+    return Step("role", name, action, done, warnings)
 
 
 async def _warnings(connection: connection_module.Connection, role: roles.Role) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from medbots import errors
@@ -10,6 +11,10 @@ from medbots.database import connection as connection_module
 
 NAME = "public.clinical_embeddings"
 TOMBSTONES = "public.clinical_embedding_tombstones"
+ADOPTION = 2
+"""The migration that takes over a table of the deployment guide."""
+MAKING = 3
+"""The migration that makes the table, or its keys where it is there."""
 LONGEST_VECTOR = 4000
 """Dimensions that an HNSW index of halfvec takes."""
 
@@ -132,3 +137,25 @@ def refuse(found: Table, dimension: int) -> None:
             hint=f"if the model answers {found.dimension}, set EMBEDDING_DIM={found.dimension} "
             f"(models.embedding.dimension); if the model was changed: {aside}",
         )
+
+
+def refuse_lost(found: Table, done: Collection[int]) -> None:
+    """Raise where the history says that the table was made, and it is not there.
+
+    Args:
+        found: the table as it stands.
+        done: numbers of the migrations in the history.
+
+    Raises:
+        errors.DatabaseError: the table was dropped, or restored from before it was adopted.
+    """
+    first = {Origin.NONE: MAKING, Origin.GUIDE: ADOPTION}.get(found.origin)
+    if first is None or first not in done:
+        return
+    what = "is not there" if found.origin is Origin.NONE else "is the deployment guide's"
+    again = " ".join(f"{number:04}" for number in sorted(done) if number >= first)
+    raise errors.DatabaseError(
+        f"{NAME} {what}, and by the history migration {first:04} was applied",
+        hint="restore it from a backup; or have it made again, which keeps what is there: "
+        f"medbots db repair --status reverted {again}; medbots db migrate",
+    )

@@ -84,7 +84,7 @@ def test_init_then_nothing_to_do(
         "role": "create",
         "secret": "create",
     }
-    assert found["summary"]["create"] == 8
+    assert found["summary"]["create"] == 9
     assert {one["status"] for one in found["changes"]} == {"done"}
     assert isinstance(found["requests"], int)
     secrets = project.project.secrets or {}
@@ -99,7 +99,7 @@ def test_init_then_nothing_to_do(
         "create": 0,
         "update": 0,
         "adopt": 0,
-        "unchanged": 9,
+        "unchanged": 10,
         "delete": 0,
         "failed": 0,
     }

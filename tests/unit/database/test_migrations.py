@@ -80,7 +80,7 @@ def test_drift_is_refused_with_the_cure() -> None:
         migrations.refuse_drift(known, entries)
     hint = caught.value.hint or ""
     assert "pip install --force-reinstall medbots" in hint
-    assert f"checksum = '{FIRST.checksum}' WHERE version = 2" in hint
+    assert "if both texts mean the same: medbots db repair --status applied 0002" in hint
 
 
 def test_a_later_release_is_refused() -> None:
@@ -96,8 +96,13 @@ def test_a_gap_in_the_history_is_refused() -> None:
     """A pending migration before an applied one is a history that somebody edited."""
     known = (HISTORY, FIRST, SECOND)
     entries = migrations.compare(known, (_applied(HISTORY), _applied(SECOND)))
-    with pytest.raises(errors.DatabaseError, match="0002_first is missing from the history"):
+    with pytest.raises(
+        errors.DatabaseError, match="0002_first is missing from the history"
+    ) as caught:
         migrations.refuse_drift(known, entries)
+    assert "medbots db repair --status reverted 0003; medbots db migrate" in (
+        caught.value.hint or ""
+    )
 
 
 async def _tables(connection: object) -> set[str]:

@@ -85,7 +85,7 @@ async def _prepare(database: support.Database, *, guide: bool) -> None:
             "clinical_embedding_tombstones, medbots_migrations"
         )
         roles = await connected.execute(
-            "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'medbots_bot_')"
+            "SELECT rolname FROM pg_roles WHERE rolname ~ '^medbots_(bot|reader)_'"
         )
         for (role,) in await roles.fetchall():
             await connected.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
