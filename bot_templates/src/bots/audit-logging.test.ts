@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { useClinic } from '../../test/support/clinic.ts';
 import { exampleOf, expectOutput } from '../../test/support/page.ts';
 import { AUDIT_TYPES } from '../lib/audit.ts';
+import { sha256 } from '../lib/hash.ts';
 
 const NOTE = 'Patient reports suicidal thoughts since Tuesday.';
 
@@ -86,6 +87,56 @@ describe('Audit Logging Bot', () => {
     expect(details(event)['prompt-length']).toBe(String(NOTE.length + 20_000));
   });
 
+  test.each([
+    ['a code', 'SuggestMedicationChange'],
+    ['a reference', 'Practitioner/5b8f0a4e-6d1c-4c1e-9a58-0b7c9d3f1a22'],
+    ['a system and code', 'http://loinc.org|4548-4'],
+    ['a version', 'grounded-answer/2'],
+    ['a model', 'ollama/llama3.1:8b'],
+    ['a list', 'practitioner,pharmacist'],
+    ['a time', '2026-03-04T10:00:00.000Z'],
+  ])('%s in a detail is kept', async (_name, fact) => {
+    await write({ patientId, detail: { fact } });
+    const event = await one(`patient=Patient/${patientId}&subtype=urn:medbots/ai-audit-event|command_received`);
+    expect(details(event)).toMatchObject({ fact });
+  });
+
+  test.each([
+    ['a sentence', NOTE],
+    ['two words', 'suicidal thoughts'],
+    ['a word of another script', 'суицид'],
+    ['a line end', 'suicidal\nthoughts'],
+    ['a word too long for a code', 'suicidal'.repeat(17)],
+  ])('%s in a detail is kept as hash and length', async (_name, fact) => {
+    await write({ patientId, detail: { note: fact, sources: 3 } });
+    const event = await one(`patient=Patient/${patientId}&subtype=urn:medbots/ai-audit-event|command_received`);
+    expect(JSON.stringify(event)).not.toMatch(/suicidal|суицид/);
+    expect(details(event)).toMatchObject({
+      'note-sha256': sha256(fact),
+      'note-length': String(fact.length),
+      sources: '3',
+    });
+    expect(details(event)).not.toHaveProperty('note');
+  });
+
+  test.each([
+    ['DB_ERROR', 'DB_ERROR', false],
+    ['SAFETY_BLOCKED: FORGED', 'SAFETY_BLOCKED: FORGED', false],
+    [`LLM_ERROR: ${NOTE}`, 'LLM_ERROR', true],
+    [`SAFETY_BLOCKED: FORGED: ${NOTE}`, 'SAFETY_BLOCKED: FORGED', true],
+    [NOTE, undefined, true],
+    [`CODE ${NOTE}`, undefined, true],
+  ])('of the outcome %j the codes are kept', async (outcomeDesc, kept, withHash) => {
+    await write({ patientId, outcome: '8', outcomeDesc });
+    const event = await one(`patient=Patient/${patientId}&subtype=urn:medbots/ai-audit-event|command_received`);
+    expect(event.outcomeDesc).toBe(kept);
+    expect(JSON.stringify(event)).not.toContain('suicidal');
+    const said = details(event);
+    expect([said['outcome-desc-sha256'], said['outcome-desc-length']]).toEqual(
+      withHash ? [sha256(outcomeDesc), String(outcomeDesc.length)] : [undefined, undefined]
+    );
+  });
+
   test('several events are written in one call, each at its own time', async () => {
     const recorded = [60_000, 5_000].map((before) => new Date(Date.now() - before).toISOString());
     const events = ['llm_request', 'llm_response'].map((eventType, index) => ({
@@ -124,6 +175,7 @@ describe('Audit Logging Bot', () => {
     ['a detail that holds an object', { detail: { note: {} } }],
     ['a field of no meaning', { agent: 'Practitioner/somebody' }],
     ['a bot that is none', { claimedBot: 'nonsense' }],
+    ['a command whose id is a text', { commandId: 'suicidal thoughts' }],
     ['a time without a zone', { recorded: '2024-05-01T08:00:00' }],
     ['no events at all', { events: [] }],
   ])('%s is INVALID_INPUT, and nothing is written', async (_name, wrong) => {

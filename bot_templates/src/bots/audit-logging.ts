@@ -9,6 +9,7 @@ import { AUDIT_ACTIONS, AUDIT_OUTCOMES, AUDIT_TYPES, type AuditRecord, auditEven
 import { BotFailure, type FailureOutput } from '../lib/failure.ts';
 import { Fields } from '../lib/fields.ts';
 import { fhirRequest } from '../lib/fhir.ts';
+import { sha256 } from '../lib/hash.ts';
 import { isUuid, parseReference } from '../lib/ids.ts';
 import type { BotInput } from '../lib/input.ts';
 import { CLINICAL_MODEL, runBot, type SuccessOutput } from '../lib/run.ts';
@@ -62,30 +63,68 @@ const MOST_LATE_MS = 3_600_000;
 
 /** Everything a caller says is a claim; who the caller is, the server attests. */
 function readRecord(fields: Fields): AuditRecord {
+  const described = readDescription(fields);
   const record: AuditRecord = {
     type: fields.present('eventType', fields.oneOf('eventType', AUDIT_TYPES)),
     action: fields.present('action', fields.oneOf('action', AUDIT_ACTIONS)),
     outcome: fields.present('outcome', readOutcome(fields)),
-    outcomeDesc: fields.text('outcomeDesc', 500),
+    outcomeDesc: described.codes,
     patientId: fields.id('patientId', 'Patient'),
     encounterId: fields.id('encounterId', 'Encounter'),
     resource: readReference(fields, 'resource'),
-    commandId: fields.text('commandId', 128),
+    commandId: readCommandId(fields),
     claimedPractitionerId: fields.id('practitionerId', 'Practitioner'),
     claimedBot: readReference(fields, 'claimedBot'),
     prompt: fields.text('prompt', GREATEST_TEXT),
     response: fields.text('response', GREATEST_TEXT),
     confidence: fields.number('confidence', 0, 1),
-    ...readTime(fields),
+    ...readTime(fields, described.facts),
   };
   fields.done();
   return record;
 }
 
+type Facts = Record<string, string | number>;
+
+/** Codes, ids, references, versions, hashes and lists of them: no white space, and nothing that is only in words. */
+const MACHINE_WORD = /^[\w.:/|+,@#=-]{1,128}$/;
+
+/** What an error is called, such as `SAFETY_BLOCKED: FORGED`; the message that may follow is anybody's text. */
+const ERROR_CODES = /^[A-Z][A-Z0-9_]{1,63}(?:: [A-Z][A-Z0-9_]{1,63})*(?=:|$)/;
+
+/** A caller's facts. A trail is read by people who may not read the record, so hash and length stand for a text. */
+function readDetail(fields: Fields): Facts {
+  const facts = Object.entries(fields.facts('detail', 20, 200) ?? {});
+  return Object.fromEntries(
+    facts.flatMap(([name, fact]) =>
+      typeof fact === 'number' || MACHINE_WORD.test(fact) ? [[name, fact]] : Object.entries(standIn(name, fact))
+    )
+  );
+}
+
+/** An error's codes stay, by which it is found; its message goes, for it may quote what it is about. */
+function readDescription(fields: Fields): { codes: string | undefined; facts: Facts } {
+  const text = fields.text('outcomeDesc', 500);
+  const codes = text === undefined ? undefined : ERROR_CODES.exec(text)?.[0];
+  return { codes, facts: text === undefined || text === codes ? {} : standIn('outcome-desc', text) };
+}
+
+function standIn(name: string, text: string): Facts {
+  return { [`${name}-sha256`]: sha256(text), [`${name}-length`]: text.length };
+}
+
+function readCommandId(fields: Fields): string | undefined {
+  const id = fields.text('commandId', 128);
+  if (id !== undefined && !MACHINE_WORD.test(id)) {
+    throw new BotFailure('INVALID_INPUT', 'commandId must be an id, without white space', { field: 'commandId' });
+  }
+  return id;
+}
+
 /** When it happened, by the caller: a time that cannot be that of this call is noted as a claim, and changes none. */
-function readTime(fields: Fields): Pick<AuditRecord, 'recorded' | 'detail'> {
+function readTime(fields: Fields, more: Facts): Pick<AuditRecord, 'recorded' | 'detail'> {
   const claimed = fields.instant('recorded');
-  const detail = fields.facts('detail', 20, 200);
+  const detail = { ...readDetail(fields), ...more };
   if (claimed === undefined) {
     return { detail };
   }
