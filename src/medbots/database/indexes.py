@@ -14,6 +14,7 @@ from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
 NAME = "clinical_embeddings_embedding_idx"
+_BARE = table.NAME.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,15 @@ class Index:
 _MODEL = re.compile(r"\(+model_version\)?(?:::text)? = '(?P<value>(?:[^']|'')*)'(?:::[a-z ]+)?\)+")
 
 
-async def find(connection: connection_module.Connection) -> tuple[Index, ...]:
-    """Return every vector index of the table."""
-    cursor = await queries.run(connection, "vector_indexes", table.NAME)
+async def find(connection: connection_module.Connection, on: str = table.NAME) -> tuple[Index, ...]:
+    """Return every vector index of a table of embeddings."""
+    cursor = await queries.run(connection, "vector_indexes", on)
     return tuple([Index(*row) async for row in cursor])
+
+
+def name_on(on: str) -> str:
+    """Return the well-known name of the vector index of a table: it begins with the table's own."""
+    return NAME.replace(_BARE, on.rpartition(".")[2], 1)
 
 
 def of_model(found: tuple[Index, ...], model_version: str) -> Index | None:
@@ -59,6 +65,7 @@ async def ensure(
     shared: bool = False,
     anew: bool = False,
     watch: watch_module.Watch = watch_module.SILENT,
+    on: str = table.NAME,
 ) -> bool:
     """Make sure that the rows of a model have a valid HNSW index; return whether one was built.
 
@@ -73,15 +80,17 @@ async def ensure(
         shared: whether other projects use the table.
         anew: take no index for present: those that stand go before this, as a dry run says.
         watch: hears the statements, and how far a build is.
+        on: the table, which is the one in use by default.
 
     Raises:
         errors.DatabaseError: another session builds it now, or the build fails.
     """
-    found = () if anew else await find(connection)
+    found = () if anew else await find(connection, on)
+    known = name_on(on)
     current = of_model(found, model_version)
     if current is not None and current.valid and current.kind == "hnsw":
         return False
-    rows = await table.count(connection)
+    rows = await table.count(connection, on)
     taken = False
     for index in found:
         if index.builder is not None:
@@ -90,33 +99,35 @@ async def ensure(
                 hint="run it again when that has ended",
             )
         unused = (
-            index.name == NAME
+            index.name == known
             and not shared
-            and not await _has_rows(connection, index.model_version)
+            and not await _has_rows(connection, index.model_version, on)
         )
         if not index.valid or unused or index is current:
             await builds.drop(connection, index.name, concurrently=rows > 0, watch=watch)
-        elif index.name == NAME:
+        elif index.name == known:
             taken = True
     suffix = hashlib.sha256(model_version.encode()).hexdigest()[:8]
-    name = f"{NAME}_{suffix}" if taken else NAME
-    await builds.create(connection, name, _definition(model_version), rows=rows, watch=watch)
+    name = f"{known}_{suffix}" if taken else known
+    await builds.create(connection, name, _definition(model_version, on), rows=rows, watch=watch)
     return True
 
 
-def _definition(model_version: str) -> sql.Composed:
+def _definition(model_version: str, on: str) -> sql.Composed:
     return sql.SQL(
         "ON {table} USING hnsw (embedding halfvec_cosine_ops) "
         "WITH (m = 16, ef_construction = 64) WHERE model_version = {model}"
-    ).format(table=sql.SQL(table.NAME), model=sql.Literal(model_version))
+    ).format(table=sql.SQL(on), model=sql.Literal(model_version))
 
 
-async def _has_rows(connection: connection_module.Connection, model_version: str | None) -> bool:
+async def _has_rows(
+    connection: connection_module.Connection, model_version: str | None, on: str
+) -> bool:
     """Whether an index has anything to find; one on all models has, where there are rows."""
     if model_version is None:
-        return await table.count(connection) > 0
+        return await table.count(connection, on) > 0
     cursor = await connection.execute(
-        f"SELECT EXISTS (SELECT FROM {table.NAME} WHERE model_version = %s)",  # noqa: S608
+        sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE model_version = %s)").format(sql.SQL(on)),
         [model_version],
     )
     return await cursor.fetchone() == (True,)
