@@ -5,6 +5,7 @@ What takes time to load is loaded inside of it, where Ctrl-C is already one of t
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import itertools
@@ -17,6 +18,12 @@ from medbots import errors, secret
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 """A disk that is full, wherever it turns up: a file that stdout leads to, or one for a while."""
+_UNHEARD = 128 + 13
+"""The exit code when whoever reads the output has gone, as of `medbots bot logs | head`.
+
+It is what a shell tells of git, cat and most tools, which SIGPIPE ends (13). Not 0, for the command
+may have had more to do than to print: a script with `pipefail` has to hear of it.
+"""
 
 
 def main() -> None:
@@ -26,7 +33,17 @@ def main() -> None:
     except KeyboardInterrupt:
         # Ctrl-C before the command has begun, or after its end.
         code = _report(errors.InterruptedByUserError(), sys.argv[1:])
+    if code == _UNHEARD:
+        _discard()
     sys.exit(code)
+
+
+def _discard() -> None:
+    """Lead what is still to be written into nothing: Python would complain of it at its end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(nothing, stream.fileno())  # type: ignore[union-attr]
 
 
 def _main() -> int:
@@ -55,10 +72,17 @@ def run(args: Sequence[str]) -> int:
         code = command.main(list(args), prog_name="medbots", standalone_mode=False)
     except errors.MedbotsError as error:
         return _report(error, args)
+    except SystemExit as ended:
+        # What typer and rich make of a pipe that nobody reads.
+        if not _is_unheard(ended):
+            raise
+        return _UNHEARD
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         of = context.command_path if context else "medbots"
         return _report(errors.UsageError(error.format_message(), hint=f"{of} --help"), args)
+    except BrokenPipeError:
+        return _UNHEARD
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -73,18 +97,31 @@ def run(args: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _is_unheard(error: BaseException) -> bool:
+    """Whether an error came of a pipe that nobody reads."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, BrokenPipeError):
+        found = found.__context__
+    return found is not None
+
+
 def _report(error: errors.MedbotsError, args: Sequence[str]) -> int:
     """Say what failed: in words on stderr, or as the contract's JSON on stdout."""
     message = secret.redact(error.message)
     hint = secret.redact(error.hint) if error.hint else None
-    if not error.reported:
-        if _wants_json(args):
+    if error.reported:
+        return error.exit_code
+    stream = sys.stdout if _wants_json(args) else sys.stderr
+    try:
+        if stream is sys.stdout:
             document = {"error": {"code": error.code, "message": message, "hint": hint}}
-            sys.stdout.write(json.dumps(document) + "\n")
+            stream.write(json.dumps(document) + "\n")
         else:
-            sys.stderr.write(f"error: {message}\n")
-            if hint:
-                sys.stderr.write(f"hint: {hint}\n")
+            stream.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+        stream.flush()
+    except BrokenPipeError:
+        # Nobody reads why it failed: that it did is still to be told.
+        _discard()
     return error.exit_code
 
 

@@ -91,6 +91,11 @@ class Settings:
         """Return the source of a setting."""
         return self.origins.get(name, FROM_DEFAULT)
 
+    def stored(self, name: str) -> str:
+        """Return the source of a setting that nobody gave on the command line; else nothing."""
+        origin = self.origin(name)
+        return origin if origin.startswith(("env ", "profile ")) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class _Level:

@@ -139,6 +139,18 @@ class BotFailedError(MedbotsError):
     code = "bot-failed"
 
 
+class ClosedError(MedbotsError):
+    """Nothing is to be decided about it."""
+
+    code = "closed"
+
+
+class DeclinedError(MedbotsError):
+    """Nothing was done."""
+
+    code = "declined"
+
+
 class StateError(MedbotsError):
     """The server's state is ambiguous, and medbots will not guess."""
 

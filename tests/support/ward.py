@@ -43,7 +43,8 @@ class Ward:
     delay: float = 0.0
     """Seconds that a bot takes."""
     page: int = 1000
-    subscriptions_readable: bool = True
+    forbidden: set[str] = field(default_factory=set)
+    """Types that the login may not read."""
 
     def transport(self) -> httpx.MockTransport:
         """Return the transport."""
@@ -105,10 +106,10 @@ class Ward:
         if name:
             return self._read(kind, name)
         self.searches.append((kind, params))
+        if kind in self.forbidden:
+            return httpx.Response(403, json=outcome("Forbidden"))
         if kind == "Bot":
             return httpx.Response(200, json=_bundle(self._bots()))
-        if kind == "Subscription" and not self.subscriptions_readable:
-            return httpx.Response(403, json=outcome("Forbidden"))
         return self._search(kind, params)
 
     def _read(self, kind: str, name: str) -> httpx.Response:

@@ -68,11 +68,69 @@ def _shell(line: str, state: Path) -> tuple[int, str]:
         ("medbots profile list --format json >&-", 0, ""),
         ("medbots profile show nix 2>&-", 64, ""),
         ("medbots validate | true", 0, ""),
+        ("medbots profile show nix --format json | true", 0, ""),
     ],
 )
 def test_nobody_listens(line: str, code: int, said: str, tmp_path: Path) -> None:
     """A closed stdout or stderr, or a pipe that nobody reads, ends no command in a traceback."""
     assert _shell(line, tmp_path) == (code, said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        ("--help", 141),
+        ("profile list", 141),
+        ("profile list --format json", 141),
+        ("verify --list-checks", 141),
+        ("profile show nix --format json", 64),
+        ("verify --list-checks --format json", 141),
+    ],
+)
+def test_nobody_reads_on(tmp_path: Path, args: str, code: int, unbuffered: str) -> None:
+    """Whoever reads has gone, as head does: without a word 141, and of a failure its own code."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "medbots", *args.split()],
+        env={**os.environ, "MEDBOTS_STATE_DIR": str(tmp_path), "PYTHONUNBUFFERED": unbuffered},
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize(("args", "code"), [("depoly", 64), ("profile list", 0)])
+def test_nobody_reads_what_is_narrated(tmp_path: Path, args: str, code: int) -> None:
+    """Where stderr is a pipe that nobody reads, a failure is told by its code all the same."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "medbots", *args.split()],
+        env={**os.environ, "MEDBOTS_STATE_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=write,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == code
+
+
+def test_another_end_of_the_process_is_not_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends the process for another reason keeps its code."""
+
+    def ends(*_: object) -> NoReturn:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(changes, "execute", ends)
+    with pytest.raises(SystemExit) as ended:
+        boundary.run(["plan"])
+    assert ended.value.code == 3
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")

@@ -20,6 +20,11 @@ _SYSTEM = "http://medplum.com/ai-command"
 _APPROVAL = "ai-approval"
 _PAGE = 1000
 
+PUT_ASIDE = ("draft", "received", "ready", "on-hold")
+"""Statuses by which a person lets a Task rest: nothing is decided about it."""
+OPEN = ("requested", "in-progress", "accepted", *PUT_ASIDE)
+"""Statuses of a Task that is not over."""
+
 COMMANDS = (
     "FlagAbnormalResult",
     "CreateEncounterNoteDraft",
@@ -54,7 +59,8 @@ class Approval:
     requester: str | None
     """Reference: the Practitioner who handed it in, or the Device of the model."""
     status: str
-    """Of the Task: requested, in-progress, completed, rejected, cancelled or failed."""
+    """Of the Task: requested, in-progress, completed, rejected, cancelled or failed; or what people
+    set by hand: accepted, entered-in-error or one of `PUT_ASIDE`."""
     state: str
     """The Task's businessStatus, such as `awaiting-second`."""
     authored: datetime | None
@@ -92,7 +98,8 @@ class Approval:
 
     def expired(self, now: datetime) -> bool:
         """Whether its time is over, and no sweep has said so yet."""
-        return self.status == "requested" and self.expires is not None and self.expires <= now
+        waits = self.status in OPEN and self.status != "in-progress"
+        return waits and self.expires is not None and self.expires <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ async def queue(client: Client, namespace: str, query: Query) -> tuple[list[Appr
     codes = [f"{_SYSTEM}|{code}" for code in (_APPROVAL, query.command) if code]
     params = {
         "code": codes,
-        "status": None if query.closed else "requested,in-progress",
+        "status": None if query.closed else ",".join(OPEN),
         "patient": query.patient,
         "requester": query.requester,
         "_sort": "-authored-on",

@@ -7,6 +7,7 @@ carries out is the command of the oldest version, and so it is that one which a 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -50,6 +51,14 @@ class Dossier:
         return self.versions[0].task
 
     @property
+    def since(self) -> Version:
+        """The version that brought it to the status it has."""
+        same = itertools.takewhile(
+            lambda one: one.task.status == self.now.status, reversed(self.versions)
+        )
+        return list(same)[-1]
+
+    @property
     def digest(self) -> str | None:
         """Of the command that would run: what an approver has seen."""
         return self.now.modified_digest or self.first.digest
@@ -72,12 +81,19 @@ async def read(
         errors.MedbotsError: the server cannot be reached, or refuses.
     """
     path = f"fhir/R4/Task/{task_id}/_history"
-    page = await client.get(path, {"_count": _COUNT}, extended=True)
+    try:
+        page = await client.get(path, {"_count": _COUNT}, extended=True)
+    except errors.NotFoundError as exc:
+        raise errors.NotFoundError(
+            f"there is no Task {task_id}, or this login may not read it",
+            hint="medbots approvals list",
+        ) from exc
     entries: list[dict[str, Any]] = list(page.get("entry") or ())
     tasks = [entry["resource"] for entry in entries if "resource" in entry]
     if not tasks or not any(map(approvals.is_approval, tasks)):
         raise errors.NotFoundError(
-            f"Task/{task_id} asks for no approval of a command", hint="medbots approvals list"
+            f"Task/{task_id} is not an approval task: it asks for no approval of a command",
+            hint="medbots approvals list",
         )
     if "resource" not in entries[0]:
         raise errors.NotFoundError(f"Task/{task_id} was deleted", hint="medbots approvals list")

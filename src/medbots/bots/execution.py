@@ -29,14 +29,24 @@ _ROLE = (
     "APPROVER_ROLES names"
 )
 
+_REPAIR = (
+    "then medbots bot exec embedding --field action=backfill --field resourceType=Observation, and "
+    "so for each other type, embeds what was missed"
+)
+"""After a trouble of vectors has been mended: the server runs no subscription a second time."""
+
+_DOWN = "medbots verify --only 'router.*' tells what is down"
+
 _CURES = {
     "AUDIT_UNAVAILABLE": "medbots bot logs audit-logging --failed",
     "DB_ERROR": "medbots db status, and medbots verify",
-    "DIMENSION_MISMATCH": "medbots verify --only 'embeddings.*'",
-    "EMBEDDING_ERROR": "medbots verify --only 'router.*'",
-    "LLM_ERROR": "medbots verify --only 'router.*'",
-    "LLM_ROUTER_ERROR": "medbots verify --only 'router.*'",
+    "DIMENSION_MISMATCH": f"medbots verify --only 'embeddings.*' tells what differs; {_REPAIR}",
+    "EMBEDDING_ERROR": f"{_DOWN}; {_REPAIR}",
+    "LLM_ERROR": _DOWN,
+    "LLM_ROUTER_ERROR": f"{_DOWN}; {_REPAIR}",
     "NOT_CONFIGURED": "medbots deploy",
+    "PATIENT_NOT_FOUND": "check the id, and by medbots whoami who is logged in: only what they may "
+    "read is found",
     "PHI_ROUTE_BLOCKED": "LLM_PHI_ALLOWED_HOSTS names the hosts that may see patient data",
     "UNAUTHORIZED": "medbots whoami shows who is logged in",
     "COMMAND_DIFFERS": "medbots approvals show tells what would run now",
@@ -44,6 +54,12 @@ _CURES = {
     "NO_ACTIVE_ROLE": _ROLE,
     "OWN_COMMAND": "somebody else approves it; medbots approvals withdraw takes it back",
     "ROLE_NOT_ALLOWED": _ROLE,
+    "SECOND_PERSON_NEEDED": "your approval stands in it already; somebody else in the other role "
+    "approves it, and medbots approvals show tells who has",
+    "OTHER_ROLE_NEEDED": "medbots approvals show tells which roles it needs, and who has approved",
+    "NOT_THE_SUBMITTER": "an approver ends it by medbots approvals reject",
+    "WRONG_STATUS": "medbots approvals show tells what became of it",
+    "TARGET_CHANGED": "the record was changed since: hand the command in anew",
 }
 """What helps, by the bots' error codes and by the rules that a refusal names."""
 

@@ -48,28 +48,45 @@ async def ask(
     return await execution.run(client, bot, body, limit=limit, verbose=opts.verbose)
 
 
-def expect_success(opts: options.Options, key: str, answer: Any) -> None:
+def failure(opts: options.Options, key: str, answer: Any) -> errors.BotFailedError | None:
+    """Return what the answer of a bot that could not do it amounts to; None for any other."""
+    from medbots.bots import execution
+
+    return execution.failure(key, answer, verbose=opts.verbose)
+
+
+def document(answer: Any, failed: errors.BotFailedError | None) -> Any:
+    """Return a bot's answer as JSON shows it: its own, and of a failure the contract's `error`.
+
+    A bot that has a member of this name keeps it: its answer is not to be rewritten.
+    """
+    if failed is None or not isinstance(answer, dict) or "error" in answer:
+        return answer
+    error = {"code": failed.code, "message": failed.message, "hint": failed.hint}
+    return {**answer, "error": error}
+
+
+def expect_success(opts: options.Options, failed: errors.BotFailedError | None) -> None:
     """Go on only if the bot did what it was asked; with JSON, its answer has been printed.
 
     Raises:
         errors.BotFailedError: it says that it could not.
     """
-    from medbots.bots import execution
-
-    error = execution.failure(key, answer, verbose=opts.verbose)
-    if error is None:
+    if failed is None:
         return
     if opts.json:
         # stdout holds the bot's own answer; why it failed stands beside it.
-        render.note(f"error: {error.message}")
-        error.reported = True
-    raise error
+        render.note(f"error: {failed.message}")
+        if failed.hint:
+            render.note(f"hint: {failed.hint}")
+        failed.reported = True
+    raise failed
 
 
 def finished(opts: options.Options, key: str, answer: Any) -> dict[str, Any] | None:
     """Return the answer of a bot that did what it was asked, for text to be made of it.
 
-    With JSON the answer is printed as it is, and None is returned. Warnings go to stderr.
+    With JSON the answer is printed, and None is returned. Warnings go to stderr.
 
     Raises:
         errors.BotFailedError: it says that it could not.
@@ -80,9 +97,10 @@ def finished(opts: options.Options, key: str, answer: Any) -> dict[str, Any] | N
             f"bot {key!r} answered something else than it should",
             hint=f"medbots deploy --only {key}",
         )
+    failed = failure(opts, key, answer)
     if opts.json:
-        render.json(answer)
-    expect_success(opts, key, answer)
+        render.json(document(answer, failed))
+    expect_success(opts, failed)
     for warning in answer.get("warnings") or ():
         render.note(f"warning: {render.visible(str(warning))}")
     return None if opts.json else answer

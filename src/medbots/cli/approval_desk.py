@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medbots import errors
-from medbots.cli import answers, options, prompts, render_approvals, wiring
+from medbots.cli import answers, approval_states, options, prompts, render_approvals, wiring
 
 if TYPE_CHECKING:
     from medbots.bots.approvals import Approval, Query
@@ -80,24 +80,53 @@ def approve(
     """Show what an approval does, ask, and hand it to the bot, with the hash of what was shown.
 
     Raises:
+        errors.ClosedError: nothing is to be decided about it.
         errors.ConfirmationError: there is nobody to ask, and no --yes.
-        errors.InterruptedByUserError: the answer was no.
+        errors.DeclinedError: the answer was no.
         errors.BotFailedError: the bot refuses.
     """
-    found = wiring.run(opened(opts, task_id))
+    found = _still_open(opts, task_id)
     asks = opts.interactive and not opts.yes
     render_approvals.intention(opts, found, changes, in_full=asks)
     prompts.confirm(opts, "Approve it?")
     given = {"reason": reason, "modifications": changes, "commandSha256": found.digest}
-    decide(opts, task_id, "approve", {k: v for k, v in given.items() if v is not None})
+    _decide(opts, task_id, "approve", {k: v for k, v in given.items() if v is not None})
 
 
-def decide(opts: options.Options, task_id: str, decision: str, given: Mapping[str, Any]) -> None:
-    """Hand a decision to the Approval Queue Bot, as the logged-in practitioner; print the result.
+def refuse(opts: options.Options, task_id: str, decision: str, reason: str | None) -> None:
+    """Say what a rejection or a withdrawal does, ask, and hand it to the bot.
 
     Raises:
-        errors.BotFailedError: the bot refuses.
+        errors.MedbotsError: as `approve`.
     """
+    found = _still_open(opts, task_id)
+    render_approvals.refusal(found, decision)
+    prompts.confirm(opts, f"{decision.capitalize()} it?")
+    _decide(opts, task_id, decision, {} if reason is None else {"reason": reason})
+
+
+def _still_open(opts: options.Options, task_id: str) -> Dossier:
+    """Return what is known of a Task about which something can be decided."""
+    from datetime import UTC, datetime
+
+    from medbots.bots import approvals
+
+    found, now = wiring.run(opened(opts, task_id)), datetime.now(UTC)
+    ended = approval_states.ending(found, now)
+    if ended is None:
+        return found
+    shows = f"medbots approvals show {task_id}"
+    if found.now.expired(now):
+        hint = "medbots approvals sweep closes what is over"
+    elif found.now.status in approvals.PUT_ASIDE:
+        hint = f"set its status back to requested, and it waits again; {shows}"
+    else:
+        hint = f"{shows} tells its history"
+    raise errors.ClosedError(f"{approval_states.about(found)} {ended}", hint=hint)
+
+
+def _decide(opts: options.Options, task_id: str, decision: str, given: Mapping[str, Any]) -> None:
+    """Hand a decision to the Approval Queue Bot, and print the result."""
     body = {"taskId": task_id, "decision": decision, **given}
     answer = answers.of(opts, QUEUE, body)
     render_approvals.decided(answers.finished(opts, QUEUE, answer))

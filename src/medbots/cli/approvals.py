@@ -105,21 +105,26 @@ def approve(ctx: typer.Context, task: TaskId, reason: Reason = None, modify: Mod
 
 @noun.command("reject", cls=options.Command)
 def reject(ctx: typer.Context, task: TaskId, reason: WhyNot) -> None:
-    """Reject a command as the logged-in practitioner; it never runs."""
+    """Reject a command as the logged-in practitioner; it never runs.
+
+    It says what is meant and asks, as `approve` does: without a terminal --yes is needed.
+    """
     from medbots.cli import approval_desk, references
 
     task_id = references.required("ID", task, "Task")
-    approval_desk.decide(options.of(ctx), task_id, "reject", {"reason": reason})
+    approval_desk.refuse(options.of(ctx), task_id, "reject", reason)
 
 
 @noun.command("withdraw", cls=options.Command)
 def withdraw(ctx: typer.Context, task: TaskId, reason: Reason = None) -> None:
-    """Take back a command that the logged-in practitioner handed in."""
+    """Take back a command that the logged-in practitioner handed in.
+
+    It says what is meant and asks, as `approve` does: without a terminal --yes is needed.
+    """
     from medbots.cli import approval_desk, references
 
     task_id = references.required("ID", task, "Task")
-    given = {} if reason is None else {"reason": reason}
-    approval_desk.decide(options.of(ctx), task_id, "withdraw", given)
+    approval_desk.refuse(options.of(ctx), task_id, "withdraw", reason)
 
 
 @noun.command("sweep", cls=options.Command)

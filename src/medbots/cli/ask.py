@@ -42,8 +42,8 @@ def ask(
 ) -> None:
     """Answer a question from one patient's record, each sentence with its source.
 
-    As the logged-in user: from what that user may read. Where the record does not say it there is
-    no answer, which is an answer too (exit code 0). The confidence is not calibrated.
+    As the logged-in user: from what that user may read. Where no source bears out an answer there
+    is none, which is an answer too (exit code 0). The confidence is not calibrated.
     """
     from medbots.cli import answers, references, render_answer
 

@@ -81,8 +81,10 @@ def exec_(
     if not limit:
         raise errors.UsageError("--timeout 0 leaves a bot no time")
     answer = answers.of(opts, key, given.body(input_, field or ()), limit)
-    render_bots.answer(opts, answer, raw=raw)
-    answers.expect_success(opts, key, answer)
+    failed = answers.failure(opts, key, answer)
+    shown = answers.document(answer, failed) if opts.json and not raw else answer
+    render_bots.answer(opts, shown, raw=raw)
+    answers.expect_success(opts, failed)
 
 
 @noun.command("logs", cls=options.Command)

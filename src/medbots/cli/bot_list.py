@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medbots.cli import options, wiring
+from medbots.cli import options, render, wiring
 
 if TYPE_CHECKING:
+    from medbots.bots.roster import Roster
     from medbots.model import BotSpec
-    from medbots.state import ServerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +30,19 @@ class Row:
 
 async def rows(opts: options.Options) -> list[Row]:
     """Return the manifest's bots in its order; two requests."""
-    from medbots import model
-    from medbots.medplum import server
+    from medbots.bots import roster
 
     the_manifest = wiring.manifest(opts)
     async with wiring.connected(wiring.settings(opts, the_manifest)) as client:
-        project = server.ProjectServer(client, the_manifest.namespace)
-        found = await project.read(model.Desired(the_manifest.namespace, the_manifest.bots))
+        found = await roster.read(client, the_manifest.namespace, the_manifest.bots)
+    if found.members is None:
+        render.note("warning: membership is unknown: this login may not read ProjectMembership")
     return [_row(spec, found) for spec in the_manifest.bots]
 
 
-def _row(spec: BotSpec, found: ServerState) -> Row:
-    live = next((one for one in found.bots if one.key == spec.key), None)
+def _row(spec: BotSpec, found: Roster) -> Row:
+    live = found.bots.get(spec.key)
     if live is None:
         return Row(spec.key, spec.name, None, spec.run_as_user, None, None)
-    members = found.memberships
-    member = None if members is None else any(one.bot_id == live.id for one in members)
+    member = None if found.members is None else live.id in found.members
     return Row(spec.key, live.name, live.id, live.run_as_user, member, live.digest)

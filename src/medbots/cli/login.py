@@ -130,13 +130,15 @@ def _complete(
     who = getattr(settings, name)
     if not who:
         who = prompts.text(opts, words, f"--{flag} or {config.VARIABLES[name]}")
-    value = getattr(settings, hidden)
+    value, origins = getattr(settings, hidden), dict(settings.origins)
+    if from_stdin or not value:
+        origins.pop(hidden, None)
     if from_stdin:
         value = secret.Secret(_stdin(kept))
     elif not value:
         instead = f"--{kept}-stdin, or {config.VARIABLES[name]} and {config.VARIABLES[hidden]}"
         value = secret.Secret(prompts.hidden(opts, hidden.replace("_", " ").capitalize(), instead))
-    return dataclasses.replace(settings, **{name: who, hidden: value})
+    return dataclasses.replace(settings, **{name: who, hidden: value}, origins=origins)
 
 
 def _stdin(what: str) -> str:

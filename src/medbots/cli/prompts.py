@@ -21,13 +21,11 @@ def text(opts: options.Options, question: str, instead: str) -> str:
 
     Raises:
         errors.UsageError: there is nobody to ask; `instead` is what to give in place of an answer.
+        errors.DeclinedError: the input ended without an answer.
     """
     _expect_somebody(opts, question, instead)
-    try:
+    with _answered():
         return str(typer.prompt(question, err=True)).strip()
-    except typer.Abort:
-        typer.echo(err=True)
-        raise
 
 
 def hidden(opts: options.Options, question: str, instead: str) -> str:
@@ -35,9 +33,11 @@ def hidden(opts: options.Options, question: str, instead: str) -> str:
 
     Raises:
         errors.UsageError: there is nobody to ask.
+        errors.DeclinedError: the input ended without an answer.
     """
     _expect_somebody(opts, question, instead)
-    return str(typer.prompt(question, hide_input=True, err=True))
+    with _answered(ended=True):
+        return str(typer.prompt(question, hide_input=True, err=True))
 
 
 def confirm(opts: options.Options, question: str) -> None:
@@ -45,14 +45,16 @@ def confirm(opts: options.Options, question: str) -> None:
 
     Raises:
         errors.ConfirmationError: there is nobody to ask.
-        errors.InterruptedByUserError: the answer was no.
+        errors.DeclinedError: the answer was no, or none.
     """
     if opts.yes:
         return
     if not opts.interactive:
         raise errors.ConfirmationError(hint="--yes")
-    if not typer.confirm(question, err=True):
-        raise errors.InterruptedByUserError("nothing was changed")
+    with _answered():
+        agreed = typer.confirm(question, err=True)
+    if not agreed:
+        raise errors.DeclinedError
 
 
 def _expect_somebody(opts: options.Options, question: str, instead: str) -> None:
@@ -100,9 +102,23 @@ def _heard() -> Iterator[None]:
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        yield
-    except typer.Abort:
-        typer.echo(err=True)
-        raise
+        with _answered():
+            yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _answered(*, ended: bool = False) -> Iterator[None]:
+    """Tell Ctrl-C, which interrupts the command, from Ctrl-D, which answers nothing.
+
+    `ended`: Typer ends the question's line itself.
+    """
+    try:
+        yield
+    except typer.Abort as abort:
+        if not ended:
+            typer.echo(err=True)
+        if isinstance(abort.__context__, EOFError):
+            raise errors.DeclinedError from None
+        raise

@@ -10,12 +10,12 @@ from medbots.cli import render
 _LONGEST = 160
 
 _REFUSALS = {
-    "NO_CONTEXT": "the record holds nothing about it that you may read",
+    "NO_CONTEXT": "nothing was found that you may read",
     "NO_QUESTION": "it is no question, but an order to the model",
-    "NOT_DOCUMENTED": "it is not documented in the record",
-    "NOT_SUPPORTED": "what the model said is not borne out by the record",
+    "NOT_DOCUMENTED": "the model found none in the {sources}",
+    "NOT_SUPPORTED": "what the model said is not borne out by the {sources}",
 }
-"""Why there is no answer, by the bot's codes."""
+"""Why there is no answer, by the bot's codes; none claims to know the whole record."""
 
 
 def answer(found: Mapping[str, Any] | None) -> None:
@@ -29,7 +29,8 @@ def answer(found: Mapping[str, Any] | None) -> None:
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found.get("refused") or not found.get("answer"):
         code = str(found.get("refusalReason") or "")
-        yield f"No answer: {_REFUSALS.get(code, code or 'the bot gives no reason')}."
+        why = _REFUSALS.get(code, code or "the bot gives no reason")
+        yield f"No answer: {why.replace('{sources}', _searched(found))}."
         yield f"by {found.get('modelUsed') or 'the bot itself: no model was asked'}"
         return
     citations = [one for one in found.get("citations") or () if _has_source(one)]
@@ -43,6 +44,16 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     confidence = found.get("confidence")
     sure = f"{confidence:.2f}" if isinstance(confidence, int | float) else "unknown"
     yield f"confidence {sure} (uncalibrated), by {found.get('modelUsed') or 'an unnamed model'}"
+
+
+def _searched(found: Mapping[str, Any]) -> str:
+    """Return how many sources the model was shown."""
+    used = found.get("contextUsed")
+    if not isinstance(used, list) or not used:
+        return "sources that were searched"
+    if len(used) == 1:
+        return "one source that was searched"
+    return f"{len(used)} sources that were searched"
 
 
 def _has_source(citation: Any) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from medbots.cli import moment, options, render
+from medbots.cli import approval_states, moment, options, render
 
 if TYPE_CHECKING:
     from medbots.bots.approvals import Approval
@@ -44,21 +44,11 @@ def _row(one: Approval, now: datetime) -> list[str]:
         one.command,
         (one.patient or "").removeprefix("Patient/"),
         moment.length(now - one.authored) if one.authored else "",
-        _expiry(one, now),
-        state(one, now),
+        approval_states.expiry(one, now),
+        approval_states.words(one, now),
         _who(one),
         "" if one.confidence is None else f"{one.confidence:.2f}",
     ]
-
-
-def _expiry(one: Approval, now: datetime) -> str:
-    is_open = one.status in ("requested", "in-progress")
-    return moment.distance(one.expires, now) if one.expires and is_open else ""
-
-
-def state(one: Approval, now: datetime) -> str:
-    """Return where a Task stands; one whose time is over waits for a sweep."""
-    return "expired" if one.expired(now) else one.state or one.status
 
 
 def _who(one: Approval) -> str:
@@ -73,7 +63,7 @@ def _summary(one: Approval) -> dict[str, Any]:
         "encounter": one.encounter,
         "requester": one.requester,
         "status": one.status,
-        "state": state(one, datetime.now(UTC)),
+        "state": approval_states.code(one, datetime.now(UTC)),
         "authoredOn": moment.utc(one.authored) if one.authored else None,
         "expires": moment.utc(one.expires) if one.expires else None,
         "confidence": one.confidence,
@@ -132,11 +122,12 @@ def _parsed(text: str) -> Any:
 
 def _full(found: Dossier) -> Iterator[str]:
     now, first = datetime.now(UTC), found.first
-    expiry = _expiry(found.now, now)
+    expiry = approval_states.expiry(found.now, now)
+    state = approval_states.words(found.now, now)
     yield f"{first.command} for {first.patient or 'no patient'}"
     facts = (
         ("task", f"Task/{first.id}"),
-        ("state", state(found.now, now) + (f", expires {expiry}" if expiry else "")),
+        ("state", state + (f", expires {expiry}" if expiry else "")),
         ("approver", _who(found.now)),
         ("because", ", ".join(first.reasons)),
         ("encounter", first.encounter or ""),
@@ -190,11 +181,25 @@ def intention(
         for warning in found.warnings:
             render.note(f"warning: {warning}")
     effect = _EFFECTS.get(found.first.command, "carries the command out")
-    about = f"{found.first.command} (Task/{found.first.id}) for {found.first.patient}"
-    render.note(f"{about}: {_turn(found)}, the Approval Queue Bot {effect}")
+    render.note(f"{approval_states.about(found)}: {_turn(found)}, the Approval Queue Bot {effect}")
+
+
+def refusal(found: Dossier, decision: str) -> None:
+    """Say what a rejection or a withdrawal will do."""
+    for warning in found.warnings:
+        render.note(f"warning: {warning}")
+    if found.now.status == "in-progress":
+        render.note(f"{approval_states.about(found)}: {_DECIDED}")
+    else:
+        render.note(f"{approval_states.about(found)}: once you {decision} it, it never runs")
+
+
+_DECIDED = "somebody has decided, and the Approval Queue Bot is carrying that out"
 
 
 def _turn(found: Dossier) -> str:
+    if found.now.status == "in-progress":
+        return f"{_DECIDED}; if it was approved"
     if not found.now.dual:
         return "once you approve"
     if found.now.approvers:

@@ -64,10 +64,16 @@ class ClientCredentials:
 
     client_id: str
     client_secret: secret.Secret
+    origin: str = ""
+    """Where the two are stored; empty: somebody has just given them."""
 
     async def obtain(self, http: http_module.Http) -> tokens_module.Tokens:
         """Log in."""
-        return await oauth.with_client(http, self.client_id, self.client_secret)
+        try:
+            return await oauth.with_client(http, self.client_id, self.client_secret)
+        except errors.NotLoggedInError as exc:
+            told = f" ({self.origin})" if self.origin else ""
+            raise errors.NotLoggedInError(f"{exc.message}{told}", hint=exc.hint) from exc
 
     async def renew(
         self, http: http_module.Http, refused: tokens_module.Tokens
@@ -150,9 +156,17 @@ def source(
         case "access_token" if settings.access_token:
             return GivenToken(settings.access_token, settings.origin("access_token"))
         case "client_id" if settings.client_id and settings.client_secret:
-            return ClientCredentials(settings.client_id, settings.client_secret)
+            stored = (settings.stored("client_id"), settings.stored("client_secret"))
+            origin = ", ".join(dict.fromkeys(filter(None, stored)))
+            return ClientCredentials(settings.client_id, settings.client_secret, origin)
         case "email" if settings.email and settings.password:
-            user = login.Password(settings.email, settings.password, settings.project)
+            user = login.Password(
+                settings.email,
+                settings.password,
+                settings.project,
+                email_from=settings.stored("email"),
+                password_from=settings.stored("password"),
+            )
             return UserPassword(user, prompts)
     return StoredSession(sessions, settings)
 

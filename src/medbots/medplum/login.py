@@ -82,6 +82,10 @@ class Password:
     """Id or name of the project, or id of the membership, where there are several."""
     offline: bool = False
     """Whether a refresh token is wanted."""
+    email_from: str = ""
+    """Where it is stored, such as `env MEDPLUM_EMAIL`; empty: somebody has just given it."""
+    password_from: str = ""
+    """The same of the password."""
 
 
 async def with_password(http: http_module.Http, user: Password, prompts: Prompts) -> tokens.Tokens:
@@ -210,24 +214,39 @@ def _step(http: http_module.Http, answer: http_module.Answer, user: Password) ->
             f"(HTTP {answer.status})",
             hint=outcome.WRONG_SERVER,
         )
-    hint = "medbots login asks for the password again"
+    hint = _other_password(user)
     match said.lower():
         case words if "email or password is invalid" in words:
-            said = "the password is wrong"
+            said = f"the password{_from(user.password_from)} is wrong"
         case words if "user not found" in words:
-            said = "there is no such user, or none with a project"
+            said = f"there is no such user{_from(user.email_from)}, or none with a project"
             if user.project:
                 said += f", or the project {user.project!r} is not known here"
             hint = "check the e-mail address, the project and the server"
         case words if "at least 8 characters" in words:
             said = "Medplum takes no password of fewer than 8 characters"
+            said += _from(user.password_from)
             hint += "; the administrator of a fresh server has medplum_admin"
         case words if "valid email" in words:
-            said = "that is no e-mail address"
+            said = f"that is no e-mail address{_from(user.email_from)}"
             hint = "a client logs in by MEDPLUM_CLIENT_ID and MEDPLUM_CLIENT_SECRET"
     raise errors.NotLoggedInError(
         f"{http.base_url} does not accept {user.email}: {said}", hint=hint
     )
+
+
+def _from(origin: str) -> str:
+    return f" ({origin})" if origin else ""
+
+
+def _other_password(user: Password) -> str:
+    """Return how to give another password than the one that was refused."""
+    if not user.password_from:
+        return "medbots login asks for the password again"
+    variable = user.password_from.removeprefix("env ")
+    if variable == user.password_from:
+        return f"{user.password_from} holds it: medbots login asks for another"
+    return f"set {variable} to the right one, or unset it and use medbots login"
 
 
 def _membership(document: Any) -> Membership:

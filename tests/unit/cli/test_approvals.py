@@ -93,7 +93,7 @@ class TestList:
         medbots("approvals", "list")
         assert desk.asked("Task") == {
             "code": [f"{tasks.AI}|ai-approval"],
-            "status": ["requested,in-progress"],
+            "status": ["requested,in-progress,accepted,draft,received,ready,on-hold"],
             "_sort": ["-authored-on"],
             "_count": ["101"],
         }
@@ -120,6 +120,29 @@ class TestList:
         tasks.task(desk, "t2")
         told = medbots("approvals", "list", "--limit", "1")
         assert told.err == "the newest 1; --limit shows more\n"
+
+    @pytest.mark.parametrize(
+        ("by_hand", "words"),
+        [
+            ("accepted", "accepted by hand"),
+            ("on-hold", "put aside: on hold"),
+            ("ready", "put aside: ready"),
+        ],
+    )
+    def test_what_people_set_by_hand(
+        self, ward: Ward, medbots: Medbots, by_hand: str, words: str
+    ) -> None:
+        """A Task that somebody accepted or put aside is told in words, until its time is over."""
+        tasks.task(ward, status=by_hand)
+        tasks.task(ward, "t2", status=by_hand, expires=timedelta(minutes=-1))
+        told = medbots("approvals", "list")
+        shown = " ".join(told.out.split())
+        assert f"in 23 h {words} practitioner" in shown
+        assert " expired practitioner" in shown
+        first, second = medbots("approvals", "list", "--format", "json").json
+        assert (first["status"], first["state"]) == (by_hand, by_hand)
+        assert (second["status"], second["state"]) == (by_hand, "expired")
+        assert f"state         {words}, expires in 23 h" in medbots("approvals", "show", "t1").out
 
     def test_hardly_anything_known(self, ward: Ward, medbots: Medbots) -> None:
         """A Task that somebody made by hand is still a row."""
@@ -282,12 +305,31 @@ class TestShow:
         desk.add({"resourceType": "Task", "id": "other", "status": "requested"})
         told = medbots("approvals", "show", identifier)
         assert (told.code, told.out) == (1, "")
+        assert "hint: medbots approvals list" in told.err
+
+    @pytest.mark.parametrize(
+        "args", [("show",), ("approve", "--yes"), ("reject", "--reason", "other"), ("withdraw",)]
+    )
+    def test_which_task_is_told(self, desk: Ward, medbots: Medbots, args: tuple[str, ...]) -> None:
+        """Each verb says that there is none, or that it is another kind, and asks no bot."""
+        desk.add({"resourceType": "Task", "id": "other", "status": "requested"})
+        told = medbots("approvals", *args, "none")
+        assert (told.code, desk.inputs) == (1, [])
+        assert told.err.startswith("error: there is no Task none, or this login may not read it\n")
+        told = medbots("approvals", *args, "other", "--format", "json")
+        assert (told.code, desk.inputs) == (1, [])
+        assert told.json["error"] == {
+            "code": "not-found",
+            "message": "Task/other is not an approval task: it asks for no approval of a command",
+            "hint": "medbots approvals list",
+        }
 
     @pytest.mark.parametrize("identifier", ["", "a b", "Patient/t1", "../Patient/p", "t1/_history"])
     def test_no_id(self, desk: Ward, medbots: Medbots, identifier: str) -> None:
         """What is no id of a Task is exit 64, and no request."""
-        assert medbots("approvals", "show", identifier).code == 64
-        assert desk.searches == []
+        for args in (("show",), ("approve", "--yes"), ("reject", "--reason", "x"), ("withdraw",)):
+            assert medbots("approvals", *args, identifier).code == 64
+        assert (desk.searches, desk.inputs) == ([], [])
 
 
 class TestApprove:
@@ -315,11 +357,11 @@ class TestApprove:
         ]
 
     def test_a_no(self, desk: Ward, medbots: Medbots, person: list[bool]) -> None:
-        """Nothing is decided: exit 130."""
+        """Nothing is decided: exit 1, for nobody interrupted it."""
         person.append(False)
         told = medbots("approvals", "approve", "t1")
-        assert (told.code, desk.inputs) == (130, [])
-        assert "nothing was changed" in told.err
+        assert (told.code, desk.inputs) == (1, [])
+        assert told.err.endswith("error: Nothing was done.\n")
 
     @pytest.mark.parametrize("args", [(), ("--non-interactive",), ("--format", "json")])
     def test_nobody_to_ask(self, desk: Ward, medbots: Medbots, args: tuple[str, ...]) -> None:
@@ -407,9 +449,15 @@ class TestApprove:
         assert told.code == 1
         said = "bot 'approval-queue' failed: UNAUTHORIZED (ROLE_NOT_ALLOWED): The approver has no"
         assert said in told.err
+        assert "hint: who approves needs an active PractitionerRole" in told.err
         if form == "text":
-            assert "hint: who approves needs an active PractitionerRole" in told.err
-        assert told.out == "" if form == "text" else told.json == REFUSED
+            assert told.out == ""
+        else:
+            error = told.json["error"]
+            assert told.json == {**REFUSED, "error": error}
+            assert error["code"] == "bot-failed"
+            assert error["message"].startswith(said)
+            assert error["hint"].startswith("who approves needs an active PractitionerRole")
 
     def test_the_bot_is_not_there(self, ward: Ward, medbots: Medbots) -> None:
         """Without the bot nothing is decided."""
@@ -419,11 +467,97 @@ class TestApprove:
         assert "approval-queue" in told.err
 
 
+WITH_REASON = (("reject", ("--reason", "inaccurate")), ("withdraw", ()))
+
+
+class TestClosed:
+    """A decision about what is over, or was put aside."""
+
+    VERBS = (("approve", ()), *WITH_REASON)
+
+    @pytest.mark.parametrize(("verb", "args"), VERBS)
+    @pytest.mark.parametrize(
+        ("status", "state", "words"),
+        [
+            ("completed", "executed", "was approved by Practitioner/a and carried out on 2026-"),
+            ("rejected", "rejected", "was rejected on 2026-"),
+            ("cancelled", "withdrawn", "was withdrawn on 2026-"),
+            ("cancelled", "other", "was cancelled on 2026-"),
+            ("failed", "expired", "expired on 20"),
+            ("failed", "tampered", "failed on 2026-03-01 08:05:00 (tampered), and does not run"),
+        ],
+    )
+    def test_it_is_over(
+        self,
+        desk: Ward,
+        medbots: Medbots,
+        person: list[bool],
+        verb: str,
+        args: tuple[str, ...],
+        status: str,
+        state: str,
+        words: str,
+    ) -> None:
+        """How it ended is said, nobody is asked, and no bot: exit 1."""
+        done = [
+            tasks.approval("Practitioner/a", "nurse"),
+            tasks.output("result", valueReference={"reference": "DocumentReference/d1"}),
+        ]
+        tasks.next_version(desk, 5, status=status, businessStatus=tasks.status(state), output=done)
+        told = medbots("approvals", verb, "t1", *args)
+        assert (told.code, told.out, desk.inputs, person) == (1, "", [], [])
+        said, hint = told.err.splitlines()
+        about = "error: CreateEncounterNoteDraft (Task/t1) for Patient/p9 "
+        assert said.startswith(about + words)
+        assert said.endswith(": DocumentReference/d1") is (status == "completed")
+        assert hint == "hint: medbots approvals show t1 tells its history"
+
+    @pytest.mark.parametrize(("verb", "args"), VERBS)
+    @pytest.mark.parametrize("status", ["requested", "accepted", "on-hold"])
+    def test_its_time_is_over(
+        self, ward: Ward, medbots: Medbots, verb: str, args: tuple[str, ...], status: str
+    ) -> None:
+        """Also where no sweep has said so yet, whatever people made of it."""
+        tasks.task(ward, status=status, expires=timedelta(minutes=-5))
+        told = medbots("approvals", verb, "t1", *args, "--yes", "--format", "json")
+        assert (told.code, ward.inputs) == (1, [])
+        error = told.json["error"]
+        assert error["code"] == "closed"
+        assert "(Task/t1) for Patient/p9 expired on 20" in error["message"]
+        assert error["hint"] == "medbots approvals sweep closes what is over"
+
+    def test_somebody_ended_it_by_hand(self, desk: Ward, medbots: Medbots) -> None:
+        """Who set it is named, and not by what it claims to be."""
+        tasks.next_version(desk, 5, "Practitioner/evil", status="completed")
+        tasks.next_version(desk, 6, "Practitioner/other", priority="urgent")
+        told = medbots("approvals", "approve", "t1", "--yes")
+        assert (told.code, desk.inputs) == (1, [])
+        assert " was set to completed on 2026-03-01 08:05:00 by Practitioner/evil\n" in told.err
+
+    def test_it_was_put_aside(self, desk: Ward, medbots: Medbots) -> None:
+        """The cure is to take it up again."""
+        tasks.next_version(desk, 5, "Practitioner/a", status="on-hold")
+        told = medbots("approvals", "approve", "t1", "--yes")
+        assert (told.code, desk.inputs) == (1, [])
+        assert " was set to on-hold on 2026-03-01 08:05:00 by Practitioner/a\n" in told.err
+        assert "hint: set its status back to requested, and it waits again" in told.err
+
+    @pytest.mark.parametrize("status", ["accepted", "in-progress"])
+    def test_what_can_still_be_decided(self, desk: Ward, medbots: Medbots, status: str) -> None:
+        """What somebody accepted by hand, or what a run left, is the bot's to judge."""
+        tasks.next_version(desk, 5, status=status)
+        assert medbots("approvals", "approve", "t1", "--yes").code == 0
+        told = medbots("approvals", "reject", "t1", "--reason", "other", "--yes")
+        assert (told.code, len(desk.inputs)) == (0, 2)
+        assert ("is carrying that out" in told.err) is (status == "in-progress")
+
+
 class TestOthers:
     """`approvals reject`, `withdraw` and `sweep`."""
 
-    def test_reject(self, desk: Ward, medbots: Medbots) -> None:
-        """The reason goes with it; it asks nothing."""
+    def test_reject(self, desk: Ward, medbots: Medbots, person: list[bool]) -> None:
+        """What is meant is said, then asked; the reason goes with it."""
+        person.append(True)
         desk.answers["approval-queue"] = {
             **DONE,
             "status": "rejected",
@@ -434,6 +568,41 @@ class TestOthers:
             0,
             {"taskId": "t1", "decision": "reject", "reason": "inaccurate"},
         )
+        about = "CreateEncounterNoteDraft (Task/t1) for Patient/p9"
+        assert told.err == f"{about}: once you reject it, it never runs\n"
+        assert tasks.CONTENT not in told.out + told.err
+
+    @pytest.mark.parametrize(("verb", "args"), WITH_REASON)
+    def test_a_no(
+        self, desk: Ward, medbots: Medbots, person: list[bool], verb: str, args: tuple[str, ...]
+    ) -> None:
+        """Nothing is decided: exit 1."""
+        person.append(False)
+        told = medbots("approvals", verb, "t1", *args)
+        assert (told.code, desk.inputs) == (1, [])
+        assert told.err.endswith("error: Nothing was done.\n")
+
+    @pytest.mark.parametrize(("verb", "args"), WITH_REASON)
+    @pytest.mark.parametrize("how", [(), ("--non-interactive",), ("--format", "json")])
+    def test_nobody_to_ask(
+        self,
+        desk: Ward,
+        medbots: Medbots,
+        verb: str,
+        args: tuple[str, ...],
+        how: tuple[str, ...],
+    ) -> None:
+        """Without a terminal --yes is needed: exit 64 and the flag, and nothing is decided."""
+        told = medbots("approvals", verb, "t1", *args, *how)
+        assert (told.code, desk.inputs) == (64, [])
+        assert "--yes" in told.out + told.err
+
+    def test_a_forged_task_is_warned_of(self, ward: Ward, medbots: Medbots) -> None:
+        """Who rejects is told what is wrong with it, too."""
+        ward.answers = {"command-processor": {}, "approval-queue": DONE}
+        tasks.task(ward, author="Practitioner/evil")
+        told = medbots("approvals", "reject", "t1", "--reason", "other", "--yes")
+        assert "warning: Practitioner/evil handed it in" in told.err
 
     def test_reject_needs_a_reason(self, desk: Ward, medbots: Medbots) -> None:
         """Without one: exit 64."""
@@ -443,8 +612,10 @@ class TestOthers:
 
     def test_withdraw(self, desk: Ward, medbots: Medbots) -> None:
         """Whoever handed it in takes it back."""
-        assert medbots("approvals", "withdraw", "t1").code == 0
-        assert desk.inputs[0][1] == {"taskId": "t1", "decision": "withdraw"}
+        told = medbots("approvals", "withdraw", "t1", "--yes")
+        assert (told.code, desk.inputs[0][1]) == (0, {"taskId": "t1", "decision": "withdraw"})
+        about = "CreateEncounterNoteDraft (Task/t1) for Patient/p9"
+        assert told.err == f"{about}: once you withdraw it, it never runs\n"
 
     def test_sweep(self, desk: Ward, medbots: Medbots) -> None:
         """The counts of the bot; as JSON its own answer."""

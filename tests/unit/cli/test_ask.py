@@ -98,19 +98,30 @@ def test_the_same_sentence_twice(ward: Ward, medbots: Medbots) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"),
+    ("reason", "used", "words"),
     [
-        ("NOT_DOCUMENTED", "No answer: it is not documented in the record."),
-        ("NO_CONTEXT", "No answer: the record holds nothing about it that you may read."),
-        ("NEW_REASON", "No answer: NEW_REASON."),
-        (None, "No answer: the bot gives no reason."),
+        ("NOT_DOCUMENTED", 3, "the model found none in the 3 sources that were searched"),
+        ("NOT_DOCUMENTED", 1, "the model found none in the one source that was searched"),
+        ("NOT_DOCUMENTED", None, "the model found none in the sources that were searched"),
+        (
+            "NOT_SUPPORTED",
+            2,
+            "what the model said is not borne out by the 2 sources that were searched",
+        ),
+        ("NO_CONTEXT", 0, "nothing was found that you may read"),
+        ("NO_QUESTION", 4, "it is no question, but an order to the model"),
+        ("NEW_{REASON}", 0, "NEW_{REASON}"),
+        (None, 0, "the bot gives no reason"),
     ],
 )
-def test_a_refusal(ward: Ward, medbots: Medbots, reason: str | None, words: str) -> None:
-    """It is said, with its reason, and is an answer: exit 0."""
-    ward.answers["rag-pipeline"] = {**REFUSED, "refusalReason": reason}
+def test_a_refusal(
+    ward: Ward, medbots: Medbots, reason: str | None, used: int | None, words: str
+) -> None:
+    """It is said, with its reason and in what was searched, and is an answer: exit 0."""
+    context = None if used is None else [{"id": f"S{number}"} for number in range(used)]
+    ward.answers["rag-pipeline"] = {**REFUSED, "refusalReason": reason, "contextUsed": context}
     told = medbots("ask", "Which HbA1c?", "--patient", "p9")
-    assert (told.code, told.out) == (0, f"{words}\nby {MODEL}\n")
+    assert (told.code, told.out) == (0, f"No answer: {words}.\nby {MODEL}\n")
 
 
 def test_no_model_was_asked(ward: Ward, medbots: Medbots) -> None:
@@ -140,7 +151,30 @@ def test_the_model_is_away(ward: Ward, medbots: Medbots, form: str) -> None:
     told = medbots("ask", "Which HbA1c?", "--patient", "p9", "--format", form)
     assert told.code == 1
     assert "LLM_ERROR: The model router did not answer" in told.err
-    assert told.out == "" if form == "text" else told.json == answer
+    assert "\nhint: medbots verify --only 'router.*' tells what is down\n" in told.err
+    if form == "text":
+        assert told.out == ""
+    else:
+        error = {
+            "code": "bot-failed",
+            "message": "bot 'rag-pipeline' failed: LLM_ERROR: The model router did not answer",
+            "hint": "medbots verify --only 'router.*' tells what is down",
+        }
+        assert told.json == {**answer, "error": error}
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_such_patient(ward: Ward, medbots: Medbots, form: str) -> None:
+    """Exit 1 with the bot's code, and what to look at."""
+    ward.answers["rag-pipeline"] = {
+        "success": False,
+        "errorCode": "PATIENT_NOT_FOUND",
+        "message": "Patient/p9 does not exist, or may not be read",
+    }
+    told = medbots("ask", "Which HbA1c?", "--patient", "p9", "--format", form)
+    assert told.code == 1
+    assert "PATIENT_NOT_FOUND: Patient/p9 does not exist, or may not be read" in told.err
+    assert "hint: check the id, and by medbots whoami who is logged in" in told.err
 
 
 @pytest.mark.parametrize(

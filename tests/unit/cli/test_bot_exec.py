@@ -162,11 +162,25 @@ class TestFailure:
         assert told.err == said
 
     def test_success_false_as_json(self, ward: Ward, medbots: Medbots) -> None:
-        """The bot's answer stays the one document on stdout."""
-        ward.answers["embedding"] = BAD
+        """The bot's answer is the one document on stdout, with the contract's error beside it."""
+        bad = {**BAD, "errorCode": "DB_ERROR"}
+        ward.answers["embedding"] = bad
         told = medbots("bot", "exec", "embedding", "--format", "json")
-        assert (told.code, told.json) == (1, BAD)
-        assert "INVALID_INPUT: limit must be less" in told.err
+        error = {
+            "code": "bot-failed",
+            "message": "bot 'embedding' failed: DB_ERROR: limit must be less",
+            "hint": "medbots db status, and medbots verify",
+        }
+        assert (told.code, told.json) == (1, {**bad, "error": error})
+        assert told.err == f"error: {error['message']}\nhint: {error['hint']}\n"
+
+    @pytest.mark.parametrize("answer", [{**BAD, "error": "their own"}, GOOD, "words", [1]])
+    def test_no_answer_is_rewritten(self, ward: Ward, medbots: Medbots, answer: Any) -> None:
+        """A member `error` of the bot's own stays; with --raw nothing is added at all."""
+        ward.answers = {"own": answer, "embedding": BAD}
+        assert medbots("bot", "exec", "own", "--format", "json").json == answer
+        assert medbots("bot", "exec", "embedding", "--raw", "--format", "json").json == BAD
+        assert medbots("bot", "exec", "embedding").json == BAD
 
     def test_what_a_bot_says_commands_no_terminal(self, ward: Ward, medbots: Medbots) -> None:
         """Its message is one line, short and printable."""

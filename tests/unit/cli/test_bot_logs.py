@@ -88,7 +88,7 @@ class TestText:
         ward.answers["embedding"] = {}
         support.run_of(ward, "embedding", subscription="gone")
         assert "  Subscription/gone  " in medbots("bot", "logs").out
-        ward.subscriptions_readable = False
+        ward.forbidden = {"Subscription"}
         assert "  Subscription/gone  " in medbots("bot", "logs").out
 
     def test_no_secret(self, ward: Ward, medbots: Medbots) -> None:
@@ -313,6 +313,43 @@ class TestList:
                 "digest": "sha256:" + "d" * 64,
             },
         ]
+
+    @pytest.mark.parametrize("form", ["text", "json"])
+    def test_who_may_see_little(self, ward: Ward, medbots: Medbots, form: str) -> None:
+        """A member may list the bots: what they may not read is unknown, and named once."""
+        ward.answers = {"embedding": {}, "own": {}}
+        ward.forbidden = {"AccessPolicy", "ProjectMembership", "Project", "Subscription"}
+        told = medbots("bot", "list", "--format", form)
+        assert told.code == 0
+        warning = "warning: membership is unknown: this login may not read ProjectMembership\n"
+        assert told.err.count(warning) == 1
+        if form == "json":
+            rows = {row["key"]: row for row in told.json}
+            assert (rows["own"]["id"], rows["own"]["membership"]) == ("bot-own", None)
+        else:
+            (row,) = (line for line in told.out.splitlines() if " bot-own " in line)
+            assert row.split()[-3:] == ["not", "visible", "d" * 12]
+
+    def test_who_may_not_see_bots(self, ward: Ward, medbots: Medbots) -> None:
+        """Without Bots there is no list: exit 4."""
+        ward.forbidden = {"Bot"}
+        told = medbots("bot", "list")
+        assert (told.code, told.out) == (4, "")
+        assert "Bot" in told.err
+
+    def test_a_linked_projects_bot_is_not_ours(self, ward: Ward, medbots: Medbots) -> None:
+        """What another project deployed under our identifier is not deployed here."""
+        identifier = [{"system": "urn:medbots/bot", "value": "embedding"}]
+        ward.foreign.append(
+            {
+                "resourceType": "Bot",
+                "id": "x",
+                "identifier": identifier,
+                "meta": {"project": "p2"},
+            }
+        )
+        rows = medbots("bot", "list", "--format", "json").json
+        assert {row["deployed"] for row in rows} == {False}
 
     def test_text(self, ward: Ward, medbots: Medbots) -> None:
         """A row a bot, a short digest, and how to bring what is missing."""

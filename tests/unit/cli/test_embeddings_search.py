@@ -116,25 +116,50 @@ def test_json_is_the_bots_own(ward: Ward, medbots: Medbots) -> None:
 
 def test_nothing_found(ward: Ward, medbots: Medbots) -> None:
     """It is said, with what was left out, and is no failure."""
-    ward.answers["semantic-search"] = found(filteredCount=3, warnings=["PATIENT_NOT_FOUND"])
+    ward.answers["semantic-search"] = found(filteredCount=3, warnings=["AUDIT_FAILED"])
     told = medbots("embeddings", "search", "fever", "--min-similarity", "0.7")
     assert (told.code, told.out) == (0, "")
     assert told.err.splitlines() == [
-        "warning: PATIENT_NOT_FOUND",
+        "warning: AUDIT_FAILED",
         "nothing found: no record comes as near as 0.7, or you may read none",
         "3 left out: gone, out of date, or not for you to read",
     ]
 
 
+REPAIR = "medbots bot exec embedding --field action=backfill --field resourceType=Observation"
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_it_fails(ward: Ward, medbots: Medbots, form: str) -> None:
-    """Exit 1 with code and message; as text nothing on stdout, as JSON the bot's own."""
-    answer = {"success": False, "errorCode": "EMBEDDING_ERROR", "message": "the router is away"}
+@pytest.mark.parametrize(
+    ("code", "looks", "repair"),
+    [
+        ("EMBEDDING_ERROR", "medbots verify --only 'router.*' tells what is down", REPAIR),
+        ("LLM_ROUTER_ERROR", "medbots verify --only 'router.*' tells what is down", REPAIR),
+        ("DIMENSION_MISMATCH", "medbots verify --only 'embeddings.*' tells what differs", REPAIR),
+        ("PATIENT_NOT_FOUND", "check the id, and by medbots whoami who is logged in", ""),
+    ],
+)
+def test_it_fails(
+    ward: Ward, medbots: Medbots, form: str, code: str, looks: str, repair: str
+) -> None:
+    """Exit 1 with code, message and cure; JSON is the bot's own, and beside it the error."""
+    answer = {"success": False, "errorCode": code, "message": "so it is"}
     ward.answers["semantic-search"] = answer
     told = medbots("embeddings", "search", "fever", "--format", form)
     assert told.code == 1
-    assert "error: bot 'semantic-search' failed: EMBEDDING_ERROR: the router is away" in told.err
-    assert told.out == "" if form == "text" else told.json == answer
+    said, hint = told.err.splitlines()
+    assert said == f"error: bot 'semantic-search' failed: {code}: so it is"
+    assert hint.startswith(f"hint: {looks}")
+    assert repair in hint
+    if form == "text":
+        assert told.out == ""
+    else:
+        error = {
+            "code": "bot-failed",
+            "message": said.removeprefix("error: "),
+            "hint": hint.removeprefix("hint: "),
+        }
+        assert told.json == {**answer, "error": error}
 
 
 @pytest.mark.parametrize("answer", [None, [], "words", {"results": []}])

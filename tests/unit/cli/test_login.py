@@ -293,6 +293,19 @@ def test_wrong_password(terminal: Terminal, server: support.AuthServer, tmp_path
     assert files(tmp_path) == []
 
 
+def test_wrong_password_on_stdin_beside_a_variable(
+    terminal: Terminal, server: support.AuthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable is not blamed for what came on stdin."""
+    del server
+    monkeypatch.setenv("MEDPLUM_EMAIL", "ada@example.com")
+    monkeypatch.setenv("MEDPLUM_PASSWORD", PASSWORD)
+    args = ("login", "--email", "ada@example.com", "--password-stdin")
+    assert terminal.run(*args, stdin="wrong-horse-9") == 4
+    assert "the password is wrong" in terminal.err
+    assert "MEDPLUM_PASSWORD" not in terminal.err
+
+
 def test_server_down(
     terminal: Terminal, server: support.AuthServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

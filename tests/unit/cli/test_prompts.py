@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 import typer
@@ -39,6 +41,52 @@ def test_only_a_listed_number_is_an_answer(
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: answers.pop(0))
     assert wiring.run(_choose(asker)) == CHOICES[1]
     assert capsys.readouterr().err.splitlines()[-1] == "a number from 1 to 2"
+
+
+def _raise(cause: type[BaseException]) -> Callable[..., NoReturn]:
+    """Return a question that ends as Typer ends one."""
+
+    def ask(*_: object, **__: object) -> NoReturn:
+        abort = typer.Abort()
+        abort.__context__ = cause()
+        raise abort
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("cause", "ends"), [(EOFError, errors.DeclinedError), (KeyboardInterrupt, typer.Abort)]
+)
+def test_the_end_of_the_input_is_no_interruption(
+    asker: prompts.LoginPrompts,
+    monkeypatch: pytest.MonkeyPatch,
+    cause: type[BaseException],
+    ends: type[BaseException],
+) -> None:
+    """Ctrl-D answers nothing, so nothing is done: exit 1. Ctrl-C is exit 130."""
+    monkeypatch.setattr(typer, "confirm", _raise(cause))
+    monkeypatch.setattr(typer, "prompt", _raise(cause))
+    opts = options.Options()
+    for ask in (
+        lambda: prompts.confirm(opts, "Delete them?"),
+        lambda: prompts.text(opts, "Email", "--email"),
+        lambda: prompts.hidden(opts, "Password", "--password-stdin"),
+        asker.mfa_code,
+        lambda: asker.membership(CHOICES),
+    ):
+        with pytest.raises(ends):
+            ask()
+
+
+def test_a_no_is_no_interruption(
+    asker: prompts.LoginPrompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A no is exit 1, and says that nothing was done."""
+    del asker
+    monkeypatch.setattr(typer, "confirm", lambda *_, **__: False)
+    with pytest.raises(errors.DeclinedError) as declined:
+        prompts.confirm(options.Options(), "Delete them?")
+    assert (declined.value.exit_code, declined.value.message) == (1, "Nothing was done.")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

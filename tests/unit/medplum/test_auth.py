@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from medbots import errors, secret
-from medbots.medplum import login, sessions
+from medbots import config, errors, secret
+from medbots.medplum import auth, login, sessions
 from tests.support import auth_transport as support
 from tests.support.auth_transport import CLINIC, PASSWORD, RESEARCH
 from tests.support.logins import ADA, CLIENT, Person, connect, files
@@ -214,9 +214,14 @@ async def test_forced_enrolment(server: support.AuthServer, store: sessions.Sess
 @pytest.mark.parametrize(
     ("email", "password", "words", "hint"),
     [
-        ("ada@example.com", "wrong-horse-9", "the password is wrong", "medbots login"),
+        (
+            "ada@example.com",
+            "wrong-horse-9",
+            r"the password \(env MEDPLUM_PASSWORD\) is wrong",
+            "medbots login",
+        ),
         ("eve@example.com", PASSWORD, "no such user", "check the e-mail"),
-        ("ada@example.com", "medplum", "fewer than 8 characters", "medbots login asks"),
+        ("ada@example.com", "medplum", "fewer than 8 characters", "medplum_admin"),
         ("ada", PASSWORD, "no e-mail address", "MEDPLUM_CLIENT_ID"),
     ],
 )
@@ -236,6 +241,62 @@ async def test_refused_user(
     assert hint in (caught.value.hint or "")
     assert caught.value.exit_code == 4
     assert password not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("environ", "profile", "told", "hint"),
+    [
+        (
+            {"MEDPLUM_PASSWORD": "wrong-one"},
+            {},
+            "the password (env MEDPLUM_PASSWORD) is wrong",
+            "set MEDPLUM_PASSWORD to the right one, or unset it and use medbots login",
+        ),
+        (
+            {"MEDPLUM_PASSWORD": "seven77"},
+            {},
+            "fewer than 8 characters (env MEDPLUM_PASSWORD)",
+            "set MEDPLUM_PASSWORD to the right one",
+        ),
+        (
+            {"MEDPLUM_EMAIL": "nobody@example.com", "MEDPLUM_PASSWORD": "wrong-one"},
+            {},
+            "there is no such user (env MEDPLUM_EMAIL)",
+            "check the e-mail address",
+        ),
+        (
+            {},
+            {"MEDPLUM_PASSWORD": "wrong-one"},
+            "the password (profile default) is wrong",
+            "profile default holds it",
+        ),
+        (
+            {"MEDPLUM_CLIENT_ID": "client-1", "MEDPLUM_CLIENT_SECRET": "plant"},
+            {},
+            "(env MEDPLUM_CLIENT_ID, env MEDPLUM_CLIENT_SECRET)",
+            "check MEDPLUM_CLIENT_ID and MEDPLUM_CLIENT_SECRET",
+        ),
+    ],
+    ids=["password", "short", "email", "profile", "client"],
+)
+async def test_a_refused_setting_is_told_by_its_source(
+    server: support.AuthServer,
+    store: sessions.Sessions,
+    environ: dict[str, str],
+    profile: dict[str, str],
+    told: str,
+    hint: str,
+) -> None:
+    """Who did not type it learns which variable or profile holds it, and never what it is."""
+    whole = {"MEDPLUM_EMAIL": ADA["MEDPLUM_EMAIL"], **profile}
+    settings = config.resolve({}, {"MEDPLUM_BASE_URL": BASE, **environ}, whole, {})
+    with pytest.raises(errors.NotLoggedInError) as caught:
+        async with auth.connect(settings, store, transport=server.transport()):
+            pass
+    assert told in caught.value.message
+    assert hint in (caught.value.hint or "")
+    for value in ("wrong-one", "seven77", "plant"):
+        assert value not in caught.value.message + str(caught.value.hint)
 
 
 @pytest.mark.parametrize("password", ["medplum_admin", "medplum"])
