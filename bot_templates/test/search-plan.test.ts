@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { vectorBinary } from '../src/lib/search-store.ts';
+import { vectorBinary } from '../src/lib/vector-binary.ts';
 import { TestDatabase, WITHOUT_DATABASE } from './support/database.ts';
-import { PROJECT } from './support/events.ts';
+import { OTHER_PROJECT, PROJECT } from './support/events.ts';
 import { embed } from './support/router.ts';
 
 const ROWS = 4_000;
+const MODEL = 'embedding-model/768/none';
 const PATIENT = '00000000-0000-4000-8000-000000000001';
 
 /** A named query as the bots send it. */
@@ -20,7 +21,7 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
   const values = [
     vectorBinary(embed('asthma wheeze', 768)),
     PROJECT,
-    'embedding-model/768/none',
+    MODEL,
     null,
     null,
     null,
@@ -29,8 +30,12 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
     30,
   ];
 
+  const ofType = (type: string): unknown[] => [...values.slice(0, 3), [type], ...values.slice(4), 120];
+
   beforeAll(async () => {
     database = await TestDatabase.create();
+    // Built afterwards, as an index is ten times as fast.
+    await database.admin.query('DROP INDEX clinical_embeddings_embedding_idx');
     await database.admin.query(
       `INSERT INTO clinical_embeddings (project_id, fhir_resource_type, fhir_resource_id, version_id, patient_id,
          content_type, content_section, chunk_index, chunk_count, content_text, content_hash, embedding,
@@ -42,6 +47,10 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
          'embedding-model/768/none', now()
        FROM generate_series(1, $2) n`,
       [PROJECT, ROWS]
+    );
+    await database.admin.query(
+      `CREATE INDEX clinical_embeddings_embedding_idx ON clinical_embeddings
+       USING hnsw (embedding halfvec_cosine_ops) WHERE model_version = '${MODEL}'`
     );
     await database.admin.query('ANALYZE clinical_embeddings');
     bot = new Client({ connectionString: database.url() });
@@ -56,12 +65,26 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
   async function inSearch(statement: string, parameters: unknown[]): Promise<Record<string, unknown>[]> {
     await bot.query('BEGIN ISOLATION LEVEL READ COMMITTED');
     try {
-      await bot.query(query('search_settings'), ['5000']);
+      await settings(parameters[3], parameters[9] === PATIENT);
       return (await bot.query(statement, parameters)).rows as Record<string, unknown>[];
     } finally {
       await bot.query('COMMIT');
     }
   }
+  const settings = async (types: unknown, ofPatient = false) =>
+    (await bot.query(query('search_settings'), ['5000', PROJECT, MODEL, types, 768, ofPatient, 120])).rows[0] as {
+      way: string;
+      generation: string;
+    };
+  /** How a search is to go. */
+  const way = async (types: unknown, ofPatient = false) => {
+    await bot.query('BEGIN');
+    try {
+      return (await settings(types, ofPatient)).way;
+    } finally {
+      await bot.query('ROLLBACK');
+    }
+  };
   const plan = async (name: string, parameters: unknown[]) =>
     (await inSearch(`EXPLAIN (ANALYZE) ${query(name)}`, parameters)).map((row) => row['QUERY PLAN']).join('\n');
 
@@ -88,9 +111,54 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
   });
 
   test('so it is with a common type', async () => {
-    const filtered: unknown[] = [...values, 120];
-    filtered[3] = ['Observation'];
-    expect(await plan('search_project', filtered)).toContain('Index Scan using clinical_embeddings_embedding_idx');
+    expect(await way(['Observation'])).toBe('index');
+    expect(await plan('search_project', ofType('Observation'))).toContain(
+      'Index Scan using clinical_embeddings_embedding_idx'
+    );
+  });
+
+  test('a rare type is searched through its own index, where it has one that is valid', async () => {
+    const name = 'clinical_embeddings_embedding_medicationstatement_idx';
+    expect(await way(['MedicationStatement'])).toBe('exact');
+    await database.admin.query(
+      `CREATE INDEX ${name} ON clinical_embeddings USING hnsw (embedding halfvec_cosine_ops)
+       WHERE model_version = '${MODEL}' AND fhir_resource_type = 'MedicationStatement'`
+    );
+    try {
+      expect(await way(['MedicationStatement'])).toBe('type');
+      expect(await way(['MedicationStatement'], true)).toBe('patient');
+      expect(await way(['MedicationStatement', 'Condition'])).toBe('exact');
+      expect(await way(['Observation'])).toBe('index');
+      expect(await plan('search_project', ofType('MedicationStatement'))).toContain(`Index Scan using ${name}`);
+      await database.admin.query(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = '${name}'::regclass`);
+      expect(await way(['MedicationStatement'])).toBe('exact');
+    } finally {
+      await database.admin.query(`DROP INDEX ${name}`);
+    }
+  });
+
+  test('without an index of its own a rare type is scanned, through the key', async () => {
+    const found = await plan('search_exact', ofType('MedicationStatement'));
+    expect(found).toContain('clinical_embeddings_chunk_key');
+    expect(found).not.toContain('clinical_embeddings_embedding_idx');
+    const many = ofType('MedicationStatement');
+    [many[8], many[9]] = [1_000, 4_000];
+    expect(await inSearch(query('search_exact'), many)).toHaveLength(ROWS / 20);
+  });
+
+  test('what is small beside others is read exactly: a type, or a project', async () => {
+    expect(await way(['Condition'])).toBe('exact');
+    expect(await way(null)).toBe('index');
+    const other = new Client({ connectionString: database.url(OTHER_PROJECT) });
+    await other.connect();
+    const given = ['5000', OTHER_PROJECT, MODEL, null, 768, false, 120];
+    expect((await other.query(query('search_settings'), given)).rows).toMatchObject([{ way: 'exact' }]);
+    await other.end();
+  });
+
+  test('where no table has vectors of the length, it says which there are', async () => {
+    const { rows } = await bot.query(query('search_settings'), ['5000', PROJECT, MODEL, null, 4, false, 120]);
+    expect(rows).toMatchObject([{ generation: null, dimensions: [768] }]);
   });
 
   test('a patient is searched through the btree, never through the vector index', async () => {

@@ -1,8 +1,77 @@
--- Settings of one search, for its transaction only. force_custom_plan lets the planner see the model version,
--- without which it cannot prove that the partial index holds every row asked for.
--- $1 statement time limit in milliseconds
+-- Settings of one search, for its transaction only, and the way that it is to go. Always one row.
+-- $1 statement time limit in milliseconds, $2 project id, $3 model version, $4 resource types or null,
+-- $5 dimensions of the query's vector, $6 whether the rows of one patient are searched, $7 chunks to fetch
+-- generation: the table whose vectors have that many dimensions, null where there is none
+-- dimensions: what the tables have
+-- way, one of
+--   patient  that patient's rows, exactly
+--   type     the partial index of the one type
+--   exact    few rows, or a small share of the model's: all of them
+--   index    the model's index
+--   wide     the same with a longer list: many rows, which may be a small share
+--
+-- Rows are counted only up to the number that decides, and only where the answer is not known without:
+-- pg_stats shows nothing of a table under row security. The model's rows, of every project, are as many as
+-- its index had when the table was last analysed.
+--
+-- The list of an index scan is as long as the answer: a shorter one is filled again and again.
+-- force_custom_plan lets the planner see model version and type, without which it cannot prove that a
+-- partial index holds every row asked for.
+WITH generation AS MATERIALIZED (
+  SELECT g.name, to_regclass(g.name) AS id, a.atttypmod AS dimension, g.rank
+  FROM unnest(ARRAY[
+    'public.clinical_embeddings', 'public.clinical_embeddings_next', 'public.clinical_embeddings_previous'
+  ]) WITH ORDINALITY AS g (name, rank)
+  JOIN pg_attribute a ON a.attrelid = to_regclass(g.name) AND a.attname = 'embedding' AND NOT a.attisdropped
+), chosen AS MATERIALIZED (
+  SELECT name, id FROM generation WHERE dimension = $5::int ORDER BY rank LIMIT 1
+), vector_index AS MATERIALIZED (
+  SELECT pg_get_expr(i.indpred, i.indrelid) AS predicate, c.reltuples
+  FROM chosen JOIN pg_index i ON i.indrelid = chosen.id
+  JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+  WHERE a.amname = 'hnsw' AND i.indisvalid AND i.indisready
+), model AS MATERIALIZED (
+  SELECT coalesce(max(reltuples) FILTER (WHERE reltuples > 0), 0)::int AS rows
+  FROM vector_index
+  WHERE predicate = format('((model_version)::text = %L::text)', $3::text)
+), few AS MATERIALIZED (
+  -- A tenth of the model's rows: of more, the model's index finds enough. Up to 1000 are read exactly in
+  -- milliseconds, above 20000 exactness costs too much.
+  SELECT CASE rows WHEN 0 THEN 20000 ELSE least(20000, greatest(1000, rows / 10)) END AS rows FROM model
+), decided AS MATERIALIZED (
+  SELECT CASE
+    WHEN $6::boolean THEN 'patient'
+    WHEN cardinality($4::text[]) = 1 AND EXISTS (
+      SELECT FROM vector_index WHERE predicate = format(
+        '(((model_version)::text = %L::text) AND ((fhir_resource_type)::text = %L::text))', $3::text, ($4::text[])[1]
+      )
+    ) THEN 'type'
+    -- One project alone has all of the model's rows.
+    WHEN $4::text[] IS NULL AND (SELECT rows FROM model) > 1000 AND (
+      SELECT count(*) < 2 FROM pg_policy p, chosen WHERE p.polrelid = chosen.id AND p.polcmd = '*'
+    ) THEN 'index'
+    WHEN (
+      SELECT count(*) FROM (
+        SELECT FROM public.clinical_embeddings
+        WHERE project_id = $2::uuid AND model_version = $3
+          AND ($4::text[] IS NULL OR fhir_resource_type = ANY ($4::text[]))
+        LIMIT (SELECT rows + 1 FROM few)
+      ) AS counted
+    ) <= (SELECT rows FROM few) THEN 'exact'
+    WHEN (SELECT rows FROM few) < 20000 THEN 'index'
+    ELSE 'wide'
+  END AS way
+)
 SELECT
+  (SELECT name FROM chosen) AS generation,
+  ARRAY(SELECT dimension FROM generation ORDER BY rank) AS dimensions,
+  way,
   set_config('statement_timeout', $1::text, true),
   set_config('plan_cache_mode', 'force_custom_plan', true),
-  set_config('hnsw.ef_search', '100', true),
+  -- The planner takes a distance for as cheap as a comparison: off, it sorts only where no index does.
+  set_config('enable_sort', CASE WHEN way IN ('patient', 'exact') THEN 'on' ELSE 'off' END, true),
+  set_config(
+    'hnsw.ef_search', least(1000, greatest(CASE way WHEN 'wide' THEN 200 ELSE 100 END, $7::int))::text, true
+  ),
   set_config('hnsw.iterative_scan', 'relaxed_order', true)
+FROM decided

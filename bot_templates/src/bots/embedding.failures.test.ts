@@ -78,7 +78,7 @@ describe.skipIf(WITHOUT_DATABASE)('Embedding Bot: failures (needs MEDBOTS_TEST_D
     test('a column of another dimension than the secret says', async () => {
       around.values.EMBEDDING_DIM = '4';
       around.router.faults = [ofDimension(4)];
-      await expectUntouched('DIMENSION_MISMATCH', /^expected 768 dimensions, got 4$/);
+      await expectUntouched('DIMENSION_MISMATCH', /^expected 768 dimensions, got 4 \(EMBEDDING_DIM\): run `medbots db migrate --reembed`$/);
     });
 
     test('a database without the tables says what to run', async () => {

@@ -89,19 +89,25 @@ export async function withDatabase<T>(
 /** What the database said, by its code: messages and details quote values and rows. */
 function databaseFailure(error: unknown): BotFailure {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const plainCode = typeof code === 'string' && /^\w{1,40}$/.test(code) ? code : undefined;
   const dimensions = /^expected (\d+) dimensions, not (\d+)$/.exec(String(message));
   if (dimensions) {
     return new BotFailure('DIMENSION_MISMATCH', `expected ${dimensions[1]} dimensions, got ${dimensions[2]}`, {
       expected: Number(dimensions[1]),
       got: Number(dimensions[2]),
+      code: plainCode,
     });
   }
-  const plainCode = typeof code === 'string' && /^\w{1,40}$/.test(code) ? code : undefined;
   if (plainCode === '57014' || message === 'Query read timeout') {
     return new BotFailure('TIMEOUT', `A database statement took longer than ${STATEMENT_LIMIT_MS} ms`);
   }
   const cause = (plainCode && CAUSES[plainCode]) ?? `failed: ${plainCode ?? errorName(error)}`;
   return new BotFailure('DB_ERROR', `The database ${cause}`, plainCode === undefined ? undefined : { code: plainCode });
+}
+
+/** The failure of a database that has not been initialised. */
+export function noTables(): BotFailure {
+  return databaseFailure({ code: '42P01' });
 }
 
 /** What an operator can act on. */

@@ -119,7 +119,8 @@ function rowOwner(
   if (!isUuid(resourceId)) {
     throw new BotFailure('INVALID_INPUT', `A ${resourceType} has an id that is no UUID`);
   }
-  return { projectId: embedder.projectId, resourceType, resourceId, modelVersion: modelVersion(embedder.contract) };
+  const { contract, projectId } = embedder;
+  return { projectId, resourceType, resourceId, modelVersion: modelVersion(contract), dimension: contract.dimension };
 }
 
 function resourceVersion(resource: EmbeddedResource): ResourceVersion {

@@ -6,7 +6,7 @@ import { OTHER_PROJECT, PROJECT, secrets } from '../../test/support/events.ts';
 import { embed } from '../../test/support/router.ts';
 import type { Chunk } from './chunking.ts';
 import { type Database, withDatabase } from './database.ts';
-import { contentHash, refresh, replace, type RowOwner, standing, withdraw } from './embedding-store.ts';
+import { contentHash, refresh, replace, type RowOwner, withdraw } from './embedding-store.ts';
 import { nearest, type Search } from './search-store.ts';
 import { Secrets } from './secrets.ts';
 
@@ -51,7 +51,13 @@ describe.skipIf(WITHOUT_DATABASE)('the store (needs MEDBOTS_TEST_DATABASE_URL)',
   afterAll(() => database.drop());
   beforeEach(async () => {
     await database.clear();
-    owner = { projectId: PROJECT, resourceType: 'Condition', resourceId: randomUUID(), modelVersion: MODEL };
+    owner = {
+      projectId: PROJECT,
+      resourceType: 'Condition',
+      resourceId: randomUUID(),
+      modelVersion: MODEL,
+      dimension: 768,
+    };
   });
 
   const using = <T>(work: (connection: Database) => Promise<T>, url = database.url()) =>
@@ -184,7 +190,7 @@ describe.skipIf(WITHOUT_DATABASE)('the store (needs MEDBOTS_TEST_DATABASE_URL)',
         expect(await nearest(connection, search(OTHER_PROJECT, patient))).toEqual([]);
       }
       const stranger = { ...owner, projectId: OTHER_PROJECT };
-      expect(await standing(connection, stranger, version(JANUARY), '')).toBe('different');
+      expect(await refresh(connection, stranger, version(JANUARY), '')).toBe('different');
       await withdraw(connection, stranger, undefined, MARCH);
     }, superuser.href);
     expect(await texts()).toEqual(['a']);

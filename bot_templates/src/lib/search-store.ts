@@ -1,8 +1,10 @@
-import { Buffer } from 'node:buffer';
+import searchExact from '@sql/search_exact.sql';
 import searchPatient from '@sql/search_patient.sql';
 import searchProject from '@sql/search_project.sql';
 import searchSettings from '@sql/search_settings.sql';
 import { type Database, STATEMENT_LIMIT_MS } from './database.ts';
+import { inTable, onCurrentTables, tableOf } from './generations.ts';
+import { vectorBinary } from './vector-binary.ts';
 
 /** What is looked for. */
 export interface Search {
@@ -44,24 +46,49 @@ interface HitRow {
 /** Chunks fetched for each resource wanted, where the nearest may all be of one document. */
 const CHUNKS_PER_RESOURCE = 4;
 
-/** The nearest resources, nearest first: exact for one patient, through the index for a project. */
+/** What the settings of a search answer; `search_settings.sql` tells of them. */
+interface SettingsRow {
+  generation: string | null;
+  dimensions: number[];
+  way: 'patient' | 'type' | 'exact' | 'index' | 'wide';
+}
+
+/**
+ * The nearest resources, nearest first: exact for one patient and where few rows are meant, else through an index.
+ * @throws BotFailure DIMENSION_MISMATCH, DB_ERROR, TIMEOUT
+ */
 export async function nearest(database: Database, search: Search): Promise<Hit[]> {
+  const { projectId, modelVersion, vector, patientId } = search;
+  const resourceTypes = search.resourceTypes && [...new Set(search.resourceTypes)];
+  const chunks = search.limit * CHUNKS_PER_RESOURCE;
   const values = [
-    vectorBinary(search.vector),
-    search.projectId,
-    search.modelVersion,
-    search.resourceTypes ?? null,
+    vectorBinary(vector),
+    projectId,
+    modelVersion,
+    resourceTypes ?? null,
     search.contentType ?? null,
     search.dates.start ?? null,
     search.dates.end ?? null,
     1 - search.minSimilarity,
     search.limit,
   ];
-  const rows = await database.transaction(async () => {
-    await database.query(searchSettings, [STATEMENT_LIMIT_MS]);
-    return search.patientId === undefined
-      ? database.query<HitRow>(searchProject, [...values, search.limit * CHUNKS_PER_RESOURCE])
-      : database.query<HitRow>(searchPatient, [...values, search.patientId]);
+  const rows = await onCurrentTables(database, async () => {
+    const [settings] = await database.query<SettingsRow>(searchSettings, [
+      STATEMENT_LIMIT_MS,
+      projectId,
+      modelVersion,
+      resourceTypes ?? null,
+      vector.length,
+      patientId !== undefined,
+      chunks,
+    ]);
+    const { generation = null, dimensions = [], way } = settings ?? {};
+    const table = generation ?? tableOf({ tables: [], dimensions }, vector.length);
+    if (patientId !== undefined) {
+      return database.query<HitRow>(inTable(searchPatient, table), [...values, patientId]);
+    }
+    const statement = way === 'exact' ? searchExact : searchProject;
+    return database.query<HitRow>(inTable(statement, table), [...values, chunks]);
   });
   return rows.map((row) => ({
     resourceType: row.fhir_resource_type,
@@ -71,14 +98,4 @@ export async function nearest(database: Database, search: Search): Promise<Hit[]
     text: row.content_text,
     similarity: 1 - row.distance,
   }));
-}
-
-/** pgvector's wire form of `vector`: two 16-bit numbers (length, zero), then 32-bit floats; pg sends a Buffer as is. */
-export function vectorBinary(vector: readonly number[]): Buffer {
-  const bytes = Buffer.alloc(4 + 4 * vector.length);
-  bytes.writeInt16BE(vector.length, 0);
-  for (const [position, value] of vector.entries()) {
-    bytes.writeFloatBE(value, 4 + 4 * position);
-  }
-  return bytes;
 }

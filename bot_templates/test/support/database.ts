@@ -65,6 +65,18 @@ export class TestDatabase {
     return (await this.admin.query('SELECT * FROM clinical_embedding_tombstones')).rows as Record<string, unknown>[];
   }
 
+  /** Makes one more table of embeddings, of another dimension, with the roles' rights and policies. */
+  async makeGeneration(name: string, dimension: number): Promise<void> {
+    await this.admin.query(
+      `CREATE TABLE ${name} (LIKE clinical_embeddings INCLUDING ALL);
+       ALTER TABLE ${name} ALTER COLUMN embedding TYPE halfvec(${dimension});
+       ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY`
+    );
+    for (const project of [PROJECT, OTHER_PROJECT]) {
+      await this.#allow(project, name);
+    }
+  }
+
   /** Connections of the bots that are open now. */
   async connections(): Promise<number> {
     const found = await this.admin.query(
@@ -101,11 +113,16 @@ export class TestDatabase {
     const role = this.#role(project);
     await this.admin.query(`CREATE ROLE ${role} LOGIN PASSWORD '${PASSWORD}'`);
     for (const table of TABLES) {
-      await this.admin.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO ${role}`);
-      await this.admin.query(
-        `CREATE POLICY ${role} ON ${table} TO ${role} USING (project_id = '${project}') WITH CHECK (project_id = '${project}')`
-      );
+      await this.#allow(project, table);
     }
+  }
+
+  async #allow(project: string, table: string): Promise<void> {
+    const role = this.#role(project);
+    await this.admin.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO ${role}`);
+    await this.admin.query(
+      `CREATE POLICY ${role} ON ${table} TO ${role} USING (project_id = '${project}') WITH CHECK (project_id = '${project}')`
+    );
   }
 
   #role(project: string): string {

@@ -293,7 +293,9 @@ async def test_a_bots_search_uses_the_index(postgres: support.Database) -> None:
         async with store.connected(postgres.url) as owner:
             await owner.execute("ANALYZE clinical_embeddings")
         async with bot.transaction():
-            await queries.run(bot, "search_settings", 5000)
+            await queries.run(
+                bot, "search_settings", 5000, store.PROJECT, ACTIVE, None, 4, False, 30
+            )
             await bot.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
             cursor = psycopg.AsyncRawCursor(bot)
             await cursor.execute(

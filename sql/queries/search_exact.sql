@@ -1,0 +1,29 @@
+-- The nearest resources of a project where few rows can be meant, by an exact scan of them, best chunk of each
+-- resource. `+ 0` keeps the planner off the vector index, which loses rows under a filter that few rows pass.
+-- More chunks than resources are fetched, for the chunks of one long document lie close together.
+-- $1 query vector (binary form of type vector), $2 project id, $3 model version, $4 resource types or null,
+-- $5 content type or null, $6 first and $7 last clinical date (YYYY-MM-DD) or null, $8 greatest cosine distance,
+-- $9 number of resources, $10 number of chunks to fetch
+WITH nearest AS MATERIALIZED (
+  SELECT fhir_resource_type, fhir_resource_id, version_id, patient_id, content_text,
+    (embedding <=> $1::vector::halfvec) + 0 AS distance
+  FROM public.clinical_embeddings
+  WHERE project_id = $2::uuid AND model_version = $3
+    AND ($4::text[] IS NULL OR fhir_resource_type = ANY ($4::text[]))
+    AND ($5::text IS NULL OR content_type = $5::text)
+    AND ($6::text IS NULL OR substring(content_text FROM '^\[[^|]* \| (\d{4}(?:-\d{2}){0,2}) \|')
+      >= left($6::text, length(substring(content_text FROM '^\[[^|]* \| (\d{4}(?:-\d{2}){0,2}) \|'))))
+    AND ($7::text IS NULL OR substring(content_text FROM '^\[[^|]* \| (\d{4}(?:-\d{2}){0,2}) \|')
+      <= left($7::text, length(substring(content_text FROM '^\[[^|]* \| (\d{4}(?:-\d{2}){0,2}) \|'))))
+  ORDER BY (embedding <=> $1::vector::halfvec) + 0
+  LIMIT $10::int
+), best AS (
+  SELECT DISTINCT ON (fhir_resource_type, fhir_resource_id) *
+  FROM nearest
+  WHERE distance <= $8::float8
+  ORDER BY fhir_resource_type, fhir_resource_id, distance
+)
+SELECT fhir_resource_type, fhir_resource_id::text, version_id, patient_id::text, content_text, distance
+FROM best
+ORDER BY distance, fhir_resource_type, fhir_resource_id
+LIMIT $9::int
