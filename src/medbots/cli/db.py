@@ -1,20 +1,29 @@
-"""`db init` and `db status`: the embedding store in Postgres."""
+"""The noun `db`, with `db init` and `db status`: the embedding store in Postgres."""
 
 from __future__ import annotations
 
 import time
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medbots import errors
-from medbots.cli import options, render_db, store, wiring
+from medbots.cli import (
+    db_maintain,
+    db_migrate,
+    db_recall,
+    db_repair,
+    db_report,
+    options,
+    render_db,
+    store,
+    wiring,
+)
 
 if TYPE_CHECKING:
-    from medbots import secret, state
-    from medbots.database import schema, status
+    from medbots import secret
+    from medbots.database import status
     from medbots.medplum.client import Client
 
 noun = typer.Typer(
@@ -30,20 +39,12 @@ ExpectProject = Annotated[
 ]
 
 
-@dataclass(slots=True)
-class Report:
-    """What is known of a `db init` so far."""
-
-    project: state.Project | None = None
-    database: str = ""
-    """Host, port and name."""
-    steps: list[schema.Step] = field(default_factory=list)
-    requests: int = 0
-    duration_ms: int = 0
-
-
 def register(app: typer.Typer) -> None:
     """Add the noun to the tree."""
+    db_migrate.register(noun)
+    db_repair.register(noun)
+    db_maintain.register(noun)
+    db_recall.register(noun)
     app.add_typer(noun, name="db")
 
 
@@ -60,19 +61,8 @@ def init(ctx: typer.Context, expect_project: ExpectProject = None) -> None:
     rows. Run it again at any time.
     """
     opts = options.of(ctx)
-    report = Report()
-    try:
-        wiring.run(initialise(opts, expect_project, report))
-    except errors.MedbotsError as error:
-        if not any(render_db.changed(step) for step in report.steps):
-            raise
-        end = error
-        if not isinstance(error, errors.InterruptedByUserError):
-            end = errors.PartlyAppliedError(error.message, hint=error.hint)
-        render_db.initialised(opts, report, end)
-        end.reported = opts.json
-        raise end from error
-    render_db.initialised(opts, report)
+    report = db_report.Report()
+    db_report.reported(opts, report, initialise(opts, expect_project, report))
 
 
 @noun.command("status", cls=options.Command)
@@ -82,14 +72,16 @@ def show_status(ctx: typer.Context) -> None:
     render_db.status(opts, wiring.run(_status(opts)))
 
 
-async def initialise(opts: options.Options, expect_project: str | None, report: Report) -> None:
+async def initialise(
+    opts: options.Options, expect_project: str | None, report: db_report.Report
+) -> None:
     """Make the embedding store and the bots' role, filling `report` as it goes.
 
     Raises:
         errors.MedbotsError: the database or the server refuses; what is reported was done.
     """
     from medbots import state
-    from medbots.cli import changes
+    from medbots.cli import changes, render_watch
     from medbots.database import connection, schema
 
     the_manifest = wiring.manifest(opts)
@@ -103,12 +95,15 @@ async def initialise(opts: options.Options, expect_project: str | None, report: 
         notices = connection.Notices()
         wish = store.wish(settings, client.project.id)
         try:
-            async with (
-                store.connected(settings, notices=notices) as made,
-                aclosing(schema.init(made, wish, secrets, notices=notices)) as steps,
-            ):
-                async for step in steps:
-                    report.steps.append(step)
+            with render_watch.Watcher(opts, settings, quiet=True) as watch:
+                async with (
+                    store.connected(settings, notices=notices) as made,
+                    aclosing(
+                        schema.init(made, wish, secrets, notices=notices, watch=watch)
+                    ) as steps,
+                ):
+                    async for step in steps:
+                        report.steps.append(step)
         finally:
             report.requests = client.requests
             report.duration_ms = round((time.perf_counter() - started) * 1000)

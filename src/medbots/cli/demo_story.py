@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from medbots import errors, secret, state
 from medbots.bots import deployed, execution, words
 from medbots.checks import verification
-from medbots.cli import changes, db, options, render, render_checks, verify, wiring
+from medbots.cli import changes, db, db_report, options, render, render_checks, verify, wiring
 from medbots.database import connection as connection_module
 from medbots.demo import arrival, loader, sample, visit
 from medbots.embeddings import contract
@@ -111,7 +111,7 @@ async def tell(opts: options.Options, story: Story) -> None:
     with story.step("subscriptions", "subscriptions sync") as step:
         step.detail = await _change(opts, changes.Request(changes.SYNC))
     with story.step("database", "db init") as step:
-        made = db.Report()
+        made = db_report.Report()
         await db.initialise(opts, None, made)
         done = sum(one.action != "unchanged" for one in made.steps)
         step.detail = f"{done} changes in {made.database}" if done else "nothing to do"

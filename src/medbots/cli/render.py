@@ -14,6 +14,7 @@ from medbots.cli import options
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 
 _UNFOLDED = 400
@@ -128,3 +129,33 @@ def progress(opts: options.Options, title: str, total: int) -> Iterator[Advance]
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda steps=1: bar.advance(task, steps)
+
+
+class Gauge:
+    """A bar on stderr for work whose parts become known as it goes; only on a terminal."""
+
+    def __init__(self, opts: options.Options) -> None:
+        self._console = _console(opts, error=True)
+        self.visible = self._console.is_terminal and not opts.json
+        """Whether anybody sees it."""
+        self._bar: Progress | None = None
+
+    def show(self, title: str, done: int, total: int) -> None:
+        """Show how far a part is; a total of 0 means that nobody knows."""
+        if not self.visible:
+            return
+        if self._bar is None:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar.add_task(title)
+            self._bar.start()
+        (task,) = self._bar.task_ids
+        self._bar.update(task, description=visible(title), completed=done, total=total or None)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -8,11 +8,11 @@ from medbots import errors, secret
 from medbots.cli import options, render
 
 if TYPE_CHECKING:
-    from medbots.cli.db import Report
+    from medbots.cli.db_report import Report
     from medbots.database.schema import Step
     from medbots.database.status import Status
 
-_ACTIONS = ("create", "update", "adopt", "unchanged")
+_ACTIONS = ("create", "update", "adopt", "delete", "unchanged")
 
 
 def changed(step: Step) -> bool:
@@ -20,52 +20,71 @@ def changed(step: Step) -> bool:
     return step.action != "unchanged"
 
 
-def initialised(
-    opts: options.Options, report: Report, error: errors.MedbotsError | None = None
-) -> None:
-    """Print what `db init` did, also when it failed half-way."""
+def done(opts: options.Options, report: Report, error: errors.MedbotsError | None = None) -> None:
+    """Print what a run did or would do, also when it failed half-way."""
     if opts.json:
         render.json(document(report, error))
+    elif report.dry_run:
+        _script(report)
+    else:
+        _done(opts, report, error)
+
+
+def _script(report: Report) -> None:
+    """Print the SQL of a dry run, as a file that psql takes."""
+    _notes(report)
+    if not report.changed:
+        render.note(f"The store at {report.database} is as it should be: nothing to do.")
         return
-    done = [step for step in report.steps if changed(step)]
-    if done:
-        rows = [(step.kind, step.key, str(step.action)) for step in done]
+    render.line("\n\n".join(report.script))
+
+
+def _done(opts: options.Options, report: Report, error: errors.MedbotsError | None) -> None:
+    steps = [step for step in report.steps if changed(step)]
+    if steps:
+        rows = [(step.kind, step.key, str(step.action)) for step in steps]
         render.table(opts, ("kind", "key", "action"), rows)
+    _notes(report)
+    if error is None:
+        what = "is as it should be" if steps else "is as it should be: nothing to do"
+        render.line(f"The store at {report.database} {what}.")
+
+
+def _notes(report: Report) -> None:
     for step in report.steps:
         for detail in step.details if changed(step) else ():
             render.note(f"{step.key}: {detail}")
         for warning in step.warnings:
             render.note(f"warning: {warning}")
-    if error is None:
-        what = "is as it should be" if done else "is as it should be: nothing to do"
-        render.line(f"The store at {report.database} {what}.")
 
 
 def document(report: Report, error: errors.MedbotsError | None = None) -> dict[str, Any]:
-    """Return the JSON of `db init`, in the shape of the contract's plans."""
+    """Return the JSON of a run, in the shape of the contract's plans."""
     actions = [str(step.action) for step in report.steps]
     project = report.project
     shown: dict[str, Any] = {
         "project": {"id": project.id, "name": project.name} if project else None,
         "database": report.database,
-        "dryRun": False,
+        "dryRun": report.dry_run,
         "changes": [
             {
                 "kind": step.kind,
                 "key": step.key,
                 "name": step.key,
                 "action": str(step.action),
-                "status": "done",
+                "status": "planned" if report.dry_run and changed(step) else "done",
                 "details": [secret.redact(detail) for detail in step.details],
                 "warnings": list(step.warnings),
             }
             for step in report.steps
         ],
         "summary": {action: actions.count(action) for action in _ACTIONS}
-        | {"delete": 0, "failed": int(error is not None)},
+        | {"failed": int(error is not None)},
         "requests": report.requests,
         "durationMs": report.duration_ms,
     }
+    if report.dry_run:
+        shown["sql"] = "\n\n".join(report.script) if report.changed else ""
     if error is not None:
         shown["error"] = {
             "code": error.code,

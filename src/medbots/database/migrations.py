@@ -216,9 +216,8 @@ async def migrate(
     refuse_drift(files, entries)
     for migration, entry in zip(files, entries, strict=True):
         if entry.condition is Condition.PENDING:
-            watch.statement(
-                f"migration {migration.label}", _script(connection, migration, settings)
-            )
+            script = _script(connection, migration, settings)
+            watch.statement(f"migration {migration.label}", script, migration.summary)
             if not watch.dry_run:
                 await _apply(connection, migration, settings)
         yield entry

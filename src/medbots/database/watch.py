@@ -20,6 +20,10 @@ _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
 
 
+DONE = "done"
+"""The phase at the end of a build that went well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far an index build is."""
@@ -27,7 +31,7 @@ class Progress:
     what: str
     """Such as `index clinical_embeddings_embedding_idx`."""
     phase: str
-    """As Postgres names it; `done` at the end of a build that went well."""
+    """As Postgres names it, or `DONE`."""
     done: int
     total: int
     """In the phase's own unit: blocks, tuples, or sessions waited for; 0 where it has none."""
@@ -39,8 +43,14 @@ class Watch:
     dry_run = False
     """Whether statements are told and not executed."""
 
-    def statement(self, label: str, text: str) -> None:
-        """Hear of SQL that is about to run; `label` is what it makes or changes."""
+    def statement(self, label: str, text: str, summary: str = "") -> None:
+        """Hear of SQL that is about to run.
+
+        Args:
+            label: what it makes or changes.
+            text: the SQL, as psql takes it.
+            summary: what it is for, where it is long.
+        """
 
     def progress(self, found: Progress) -> None:
         """Hear how far a build is."""
@@ -83,7 +93,7 @@ async def building(
         raise
     if await _end(looking):
         with contextlib.suppress(OSError):
-            watch.progress(Progress(what, "done", 1, 1))
+            watch.progress(Progress(what, DONE, 1, 1))
 
 
 async def _end(looking: asyncio.Task[None]) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from medbots import __main__ as boundary
 from medbots import config, secret, state
 from medbots.cli import wiring
+from medbots.database import migrations
 from medbots.medplum import server
 from tests.support import fake_server, store
 from tests.support import postgres as support
@@ -84,7 +85,7 @@ def test_init_then_nothing_to_do(
         "role": "create",
         "secret": "create",
     }
-    assert found["summary"]["create"] == 9
+    assert found["summary"]["create"] == len(migrations.packaged()) + 4
     assert {one["status"] for one in found["changes"]} == {"done"}
     assert isinstance(found["requests"], int)
     secrets = project.project.secrets or {}
@@ -99,7 +100,7 @@ def test_init_then_nothing_to_do(
         "create": 0,
         "update": 0,
         "adopt": 0,
-        "unchanged": 10,
+        "unchanged": len(migrations.packaged()) + 5,
         "delete": 0,
         "failed": 0,
     }
