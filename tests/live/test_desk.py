@@ -92,7 +92,9 @@ class TestAsk:
         """What the record does not say is not answered: exit 0, and it is said."""
         args = ("ask", "Which football club does the patient support?", "--patient", patient)
         told = deployed.medbots(*args).expect()
-        assert told.out.startswith("No answer: ")
+        (used,) = {len(deployed.medbots.json(*args)["contextUsed"])}
+        searched = "one source that was" if used == 1 else f"{used} sources that were"
+        assert told.out.startswith(f"No answer: the model found none in the {searched} searched.")
         assert deployed.medbots.json(*args)["refused"] is True
 
     @pytest.mark.parametrize(
@@ -248,8 +250,44 @@ class TestQueue:
     @pytest.mark.parametrize("identifier", [NOBODY, "not-an-id"])
     def test_none(self, deployed: Stage, identifier: str) -> None:
         """No such Task: exit 1, one message."""
-        told = deployed.medbots("approvals", "show", identifier).expect(1)
-        assert told.err.startswith("error: ")
+        for args in (("show",), ("approve", "--yes"), ("reject", "--reason", "x"), ("withdraw",)):
+            told = deployed.medbots("approvals", *args, identifier).expect(1)
+            assert told.err.startswith(f"error: there is no Task {identifier}, or this login may")
+            assert told.err.endswith("hint: medbots approvals list\n")
+
+    def test_another_kind(self, deployed: Stage, patient: str, records: Scratch) -> None:
+        """A Task that asks for something else is told from one that is not there."""
+        other = records.create(
+            {
+                "resourceType": "Task",
+                "status": "requested",
+                "intent": "order",
+                "for": {"reference": f"Patient/{patient}"},
+            }
+        )
+        told = deployed.medbots("approvals", "show", other["id"]).expect(1)
+        assert f"Task/{other['id']} is not an approval task" in told.err
+
+    @pytest.mark.parametrize(
+        ("status", "words"), [("on-hold", "put aside: on hold"), ("ready", "put aside: ready")]
+    )
+    def test_put_aside_by_hand(
+        self, deployed: Stage, hand_in: Callable[..., str], doctor: Medbots, status: str, words: str
+    ) -> None:
+        """It is listed in words, and nobody is asked about it before it is taken up again."""
+        task = hand_in()
+        admin = deployed.clinic.admin
+        admin.update({**admin.read(f"Task/{task}"), "status": status})
+        row = listed(deployed.medbots, task)
+        assert row is not None
+        assert (row["status"], row["state"]) == (status, status)
+        assert words in deployed.medbots("approvals", "show", task).expect().out
+        told = doctor("approvals", "approve", task, "--yes").expect(1)
+        assert f" was set to {status} on " in told.err
+        assert "hint: set its status back to requested" in told.err
+        admin.update({**admin.read(f"Task/{task}"), "status": "requested"})
+        answer = doctor.json("approvals", "reject", task, "--reason", "other", "--yes")
+        assert answer["status"] == "rejected"
 
 
 @having("command-processor", "approval-queue")
@@ -273,7 +311,10 @@ class TestDecisions:
         assert (row["status"], row["results"][0]) == ("completed", made)
         found = doctor.json("approvals", "show", task)
         assert found["history"][-1]["approvers"][0]["who"].startswith("Practitioner/")
-        assert doctor("approvals", "approve", task, "--yes").code in (0, 1)
+        told = doctor("approvals", "approve", task, "--yes").expect(1)
+        assert "for Patient/" in told.err
+        assert " and carried out on " in told.err
+        assert f": {made}" in told.err
         assert listed(doctor, task, "--all") == row
 
     def test_modified(
@@ -336,13 +377,20 @@ class TestDecisions:
         task = hand_in(doctor)
         told = doctor("approvals", "approve", task, "--yes").expect(1)
         assert "OWN_COMMAND" in told.err
-        assert doctor("approvals", "withdraw", task).expect().out.startswith("cancelled")
+        doctor("approvals", "withdraw", task).expect(64)
+        told = doctor("approvals", "withdraw", task, "--yes").expect()
+        assert told.out.startswith("cancelled")
+        assert ": once you withdraw it, it never runs" in told.err
+        assert " was withdrawn on " in doctor("approvals", "withdraw", task, "--yes").expect(1).err
 
     def test_rejected(self, hand_in: Callable[..., str], doctor: Medbots) -> None:
         """The reason stays in the Task, and in the trail that somebody said no."""
         task = hand_in()
-        told = doctor("approvals", "reject", task, "--reason", "not-indicated").expect()
+        args = ("approvals", "reject", task, "--reason", "not-indicated")
+        doctor(*args).expect(64)
+        told = doctor(*args, "--yes").expect()
         assert told.out.startswith("rejected")
+        assert " was rejected on " in doctor("approvals", "approve", task, "--yes").expect(1).err
         assert doctor.json("approvals", "show", task)["reason"] == "not-indicated"
         args = ("audit", "--type", "approval_denied", "--since", "1h")
         polling.until(lambda: doctor.json(*args), "the event")

@@ -20,6 +20,7 @@ from tests.live.test_embedding import condition
 QUESTION = "bronchial asthma with wheezing"
 ASTHMA = "Bronchial asthma with nocturnal wheezing"
 FRACTURE = "Fracture of the left wrist"
+NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,12 @@ class TestRights:
     ) -> None:
         """Asked for the other patient: nothing, and no word of their text."""
         answer = search(deployed, narrow, patientId=known.other["id"], minSimilarity=0)
-        assert not answer.get("results")
+        nobody = search(deployed, narrow, patientId=NOBODY, minSimilarity=0)
+        assert answer["errorCode"] == "PATIENT_NOT_FOUND"
+        assert "results" not in answer
         assert ASTHMA not in str(answer)
+        # Nor whether there is one.
+        assert str(answer).replace(known.other["id"], NOBODY) == str(nobody)
 
     def test_who_may_not_read_the_bot_cannot_run_it(
         self, deployed: Stage, records: Scratch, known: Records
@@ -221,7 +226,7 @@ class TestTwoProjects:
             ours = ids(search(deployed, deployed.clinic.admin, minSimilarity=0, limit=50))
             assert theirs["id"] not in ours
             asked = search(second, second.clinic.admin, patientId=known.mine["id"])
-            assert not asked.get("results")
+            assert asked["errorCode"] == "PATIENT_NOT_FOUND"
 
 
 class TestBadInput:

@@ -90,6 +90,20 @@ class TestList:
         theirs = deployed.medbots.having(MEDPLUM_ACCESS_TOKEN=token)
         assert {row["membership"] for row in theirs.json("bot", "list")} <= {None, True}
 
+    def test_who_may_see_bots_alone(self, deployed: Stage, records: Scratch) -> None:
+        """A member whose policy names Bots and nothing else: the list, and one warning."""
+        policy = {"resourceType": "AccessPolicy", "name": projects.unique("bots")}
+        made = records.create({**policy, "resource": [{"resourceType": "Bot"}]})
+        member = records.member(f"AccessPolicy/{made['id']}")
+        token = str(member.session.headers["Authorization"]).removeprefix("Bearer ")
+        theirs = deployed.medbots.having(MEDPLUM_ACCESS_TOKEN=token)
+        told = theirs("bot", "list").expect()
+        assert deployed.bot("embedding")["id"] in told.out
+        assert told.err == (
+            "warning: membership is unknown: this login may not read ProjectMembership\n"
+        )
+        assert {row["membership"] for row in theirs.json("bot", "list")} == {None}
+
 
 class TestExec:
     """`bot exec`."""
@@ -109,6 +123,37 @@ class TestExec:
         told = deployed.medbots("bot", "exec", "semantic-search", "--field", "limit=0")
         assert told.expect(1).json["errorCode"] == "INVALID_INPUT"
         assert told.err.startswith("error: bot 'semantic-search' failed: INVALID_INPUT: ")
+
+    @pytest.mark.parametrize(
+        ("key", "field", "words"),
+        [
+            ("semantic-search", "qury=x", "query is missing, and qury looks like a misspelling"),
+            ("rag-pipeline", "qestion=x", "question is missing, and qestion looks like a"),
+            ("embedding", "resourcetype=Condition", "resourceType is missing, and resourcetype"),
+            ("approval-queue", "taskID=x", "taskId is missing, and taskID looks like a"),
+        ],
+    )
+    def test_a_misspelt_field(self, deployed: Stage, key: str, field: str, words: str) -> None:
+        """What was meant is said beside what is missing."""
+        told = deployed.medbots("bot", "exec", key, "--field", field, "--raw").expect(1)
+        assert words in told.err
+        assert told.json["details"]["misspelt"] == field.partition("=")[0]
+
+    def test_an_unknown_field(self, deployed: Stage) -> None:
+        """It is refused with the one that it resembles, and JSON has the contract's error."""
+        args = ("bot", "exec", "semantic-search", "--field", "query=x", "--field", "limt=3")
+        answer = deployed.medbots.json(*args, code=1)
+        said = "limt is no field of this bot: did you mean limit?"
+        assert (answer["message"], answer["details"]["nearest"]) == (said, "limit")
+        assert answer["error"]["message"].endswith(said)
+
+    def test_what_was_missed_can_be_embedded(self, deployed: Stage, known: Json) -> None:
+        """What hints name after an outage works as it is spelt."""
+        args = ("bot", "exec", "embedding", "--field", "action=backfill")
+        answer = deployed.medbots.json(*args, "--field", "resourceType=Condition")
+        assert (answer["success"], answer["failed"]) == (True, [])
+        assert answer["unchanged"] >= 1
+        assert known["id"]
 
     def test_it_throws(self, thrower: Medbots) -> None:
         """What another bot throws is withheld until it is asked for."""
@@ -247,6 +292,14 @@ class TestSearch:
         about = ("embeddings", "search", f"{WORDS} today", "--patient", patient_of(known))
         told = deployed.medbots(*about, *args).expect()
         assert (told.out, "nothing found" in told.err) == ("", True)
+
+    def test_no_such_patient(self, deployed: Stage) -> None:
+        """Nothing could be searched: exit 1, the bot's code and what to look at."""
+        nobody = "00000000-0000-4000-8000-000000000000"
+        args = ("embeddings", "search", WORDS, "--patient", nobody)
+        told = deployed.medbots(*args).expect(1)
+        assert f"PATIENT_NOT_FOUND: Patient/{nobody} does not exist, or may not be read" in told.err
+        assert deployed.medbots.json(*args, code=1)["error"]["hint"].startswith("check the id")
 
     def test_the_bot_refuses(self, deployed: Stage) -> None:
         """What the bot finds wrong is exit 1, in its words."""

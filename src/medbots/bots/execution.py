@@ -29,9 +29,9 @@ _ROLE = (
     "APPROVER_ROLES names"
 )
 
-_REPAIR = (
-    "then medbots bot exec embedding --field action=backfill --field resourceType=Observation, and "
-    "so for each other type, embeds what was missed"
+REPAIR = (
+    "medbots bot exec embedding --field action=backfill --field resourceType=Observation, and so "
+    "for each other type, embeds what was missed"
 )
 """After a trouble of vectors has been mended: the server runs no subscription a second time."""
 
@@ -40,10 +40,10 @@ _DOWN = "medbots verify --only 'router.*' tells what is down"
 _CURES = {
     "AUDIT_UNAVAILABLE": "medbots bot logs audit-logging --failed",
     "DB_ERROR": "medbots db status, and medbots verify",
-    "DIMENSION_MISMATCH": f"medbots verify --only 'embeddings.*' tells what differs; {_REPAIR}",
-    "EMBEDDING_ERROR": f"{_DOWN}; {_REPAIR}",
+    "DIMENSION_MISMATCH": f"medbots verify --only 'embeddings.*' tells what differs; then {REPAIR}",
+    "EMBEDDING_ERROR": f"{_DOWN}; then {REPAIR}",
     "LLM_ERROR": _DOWN,
-    "LLM_ROUTER_ERROR": f"{_DOWN}; {_REPAIR}",
+    "LLM_ROUTER_ERROR": f"{_DOWN}; then {REPAIR}",
     "NOT_CONFIGURED": "medbots deploy",
     "PATIENT_NOT_FOUND": "check the id, and by medbots whoami who is logged in: only what they may "
     "read is found",

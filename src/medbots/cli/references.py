@@ -32,9 +32,8 @@ def reference(flag: str, text: str | None, kind: str, *, others: bool = False) -
     named = given if separator else kind
     if _ID.fullmatch(name) and (named == kind or (others and named.isalpha())):
         return f"{named}/{name}"
-    raise errors.UsageError(
-        f"{flag} {text!r} is no id of a {kind}", hint=f"{flag} ID, or {flag} {kind}/ID"
-    )
+    like = f"{flag} ID, or {flag} {kind}/ID" if flag.startswith("--") else f"ID, or {kind}/ID"
+    raise errors.UsageError(f"{flag} {text!r} is no id of a {kind}", hint=like)
 
 
 def identifier(flag: str, text: str | None, kind: str) -> str | None:

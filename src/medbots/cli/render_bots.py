@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from medbots.cli.bot_list import Row
 
 _DIGEST = len("sha256:") + 12
+_EMBEDDER = "embedding"
 _LONGEST = 160
 """Characters of a log that a line shows."""
 
@@ -91,6 +92,8 @@ class RunPrinter:
             render.note(verify if every else "no run is like that")
         if more:
             render.note(f"the newest {len(found)}; --limit and --since show more")
+        if any(run.bot == _EMBEDDER and not run.ok for run in found):
+            render.note(f"where {_EMBEDDER!r} failed: once medbots verify passes, {_repair()}")
 
     def _line(self, run: Run, trigger: str) -> str:
         took = "" if run.duration_ms is None else f"{run.duration_ms} ms"
@@ -121,6 +124,12 @@ class RunPrinter:
             "input": run.input,
             "log": run.shown_log(verbose=self._opts.verbose),
         }
+
+
+def _repair() -> str:
+    from medbots.bots import execution
+
+    return execution.REPAIR
 
 
 def _short(text: str) -> str:

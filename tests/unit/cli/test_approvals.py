@@ -328,7 +328,9 @@ class TestShow:
     def test_no_id(self, desk: Ward, medbots: Medbots, identifier: str) -> None:
         """What is no id of a Task is exit 64, and no request."""
         for args in (("show",), ("approve", "--yes"), ("reject", "--reason", "x"), ("withdraw",)):
-            assert medbots("approvals", *args, identifier).code == 64
+            told = medbots("approvals", *args, "--", identifier)
+            assert told.code == 64
+            assert told.err.endswith(" is no id of a Task\nhint: ID, or Task/ID\n")
         assert (desk.searches, desk.inputs) == ([], [])
 
 
@@ -458,6 +460,24 @@ class TestApprove:
             assert error["code"] == "bot-failed"
             assert error["message"].startswith(said)
             assert error["hint"].startswith("who approves needs an active PractitionerRole")
+
+    @pytest.mark.parametrize(
+        ("reason", "words"),
+        [
+            ("SECOND_PERSON_NEEDED", "your approval stands in it already; somebody else in the"),
+            ("OTHER_ROLE_NEEDED", "medbots approvals show tells which roles it needs"),
+            ("NOT_THE_SUBMITTER", "an approver ends it by medbots approvals reject"),
+            ("WRONG_STATUS", "medbots approvals show tells what became of it"),
+            ("TARGET_CHANGED", "hand the command in anew"),
+        ],
+    )
+    def test_what_helps(self, desk: Ward, medbots: Medbots, reason: str, words: str) -> None:
+        """Each rule that a person can do something about has its hint."""
+        details = {"taskId": "t1", "reason": reason}
+        desk.answers["approval-queue"] = {**REFUSED, "details": details}
+        told = medbots("approvals", "approve", "t1", "--yes")
+        assert told.code == 1
+        assert words in told.err.partition("\nhint: ")[2]
 
     def test_the_bot_is_not_there(self, ward: Ward, medbots: Medbots) -> None:
         """Without the bot nothing is decided."""

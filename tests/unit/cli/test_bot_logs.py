@@ -83,6 +83,18 @@ class TestText:
         assert medbots("bot", "logs", "--failed").err == "no run is like that\n"
         assert medbots("bot", "logs", "--format", "json").json == []
 
+    @pytest.mark.parametrize("form", ["text", "json"])
+    def test_what_was_not_embedded(self, busy: Ward, medbots: Medbots, form: str) -> None:
+        """The server runs nothing again: how to make up for a failed run is said once."""
+        for minutes in (4, 5):
+            support.run_of(busy, "embedding", minutes, log="DIMENSION_MISMATCH x", failed=True)
+        told = medbots("bot", "logs", "--format", form)
+        assert told.err == (
+            "where 'embedding' failed: once medbots verify passes, medbots bot exec embedding "
+            "--field action=backfill --field resourceType=Observation, and so for each other "
+            "type, embeds what was missed\n"
+        )
+
     def test_a_trigger_that_is_gone(self, ward: Ward, medbots: Medbots) -> None:
         """A Subscription that was deleted, or that the login may not read, is named by its id."""
         ward.answers["embedding"] = {}
