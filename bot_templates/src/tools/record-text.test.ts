@@ -30,7 +30,8 @@ async function outcome(given: Order, answers: Record<string, unknown> = {}): Pro
     const texts: RecordTexts = new RecordTexts((reply) => {
       if (reply.kind === 'ask') {
         asked.push(`${reply.what} ${reply.ids.join(',')}`);
-        void texts.take({ kind: 'answer', id: reply.id, value: answers[reply.what] ?? null });
+        const value = answers[reply.what] ?? null;
+        void texts.take({ kind: 'answer', id: reply.id, value, ...(value === 'failed' ? { failed: true } : {}) });
       } else {
         resolve({ reply, asked });
       }
@@ -103,22 +104,12 @@ describe('what a record refers to is asked for', () => {
   });
 });
 
-describe('the route', () => {
-  const route = (url: string, allowed: string | null = null): Order => ({ kind: 'route', id: 2, url, allowed });
-
-  test('is the URL without its slash where patient data may go there', async () => {
-    expect((await outcome(route('http://127.1:4000/'))).reply).toEqual({
-      kind: 'route',
-      id: 2,
-      url: 'http://127.0.0.1:4000',
-    });
-    expect((await outcome(route('https://llm.example/v', 'llm.example'))).reply).toMatchObject({ kind: 'route' });
-  });
-
-  test.each([['https://api.openai.com', null], ['http://localhost', 'llm.example'], ['ftp://localhost', null]])(
-    'to %s with %s is a failure',
-    async (url, allowed) => {
-      expect((await outcome(route(url, allowed))).reply).toMatchObject({ kind: 'failure', id: 2 });
-    }
-  );
+test('a question that has no answer fails the record', async () => {
+  const statement = {
+    resourceType: 'MedicationStatement',
+    status: 'active',
+    medicationReference: { reference: `Medication/${BINARY}` },
+  } as EmbeddedResource;
+  const { reply } = await outcome(order(statement), { medication: 'failed' });
+  expect(reply).toMatchObject({ kind: 'failure', code: 'EMBEDDING_ERROR' });
 });

@@ -10,22 +10,18 @@ import type { Attachment, Medication, Observation } from '@medplum/fhirtypes';
 import { type AttachmentText, type Content, GREATEST_BYTES, textOfAttachment, tooLarge } from '../lib/attachments.ts';
 import { embeddable } from '../lib/embeddable.ts';
 import { contentHash } from '../lib/embedding-store.ts';
-import { asFailure } from '../lib/failure.ts';
+import { asFailure, BotFailure } from '../lib/failure.ts';
 import { referencedId } from '../lib/ids.ts';
-import { readRouterUrl } from '../lib/phi-route.ts';
 import { type EmbeddedResource, type RecordSources, subjectReference } from '../lib/record/record-text.ts';
-import { Secrets } from '../lib/secrets.ts';
 
 /** What the program asks for. `answer` is what this one had asked it for. */
 export type Order =
   | { kind: 'record'; id: number; modelVersion: string; baseUrl: string; resource: EmbeddedResource }
-  | { kind: 'route'; id: number; url: string; allowed: string | null }
-  | { kind: 'answer'; id: number; value: unknown };
+  | { kind: 'answer'; id: number; value?: unknown; failed?: true };
 
 /** What is told: the outcome of an order, or a question. */
 export type Reply =
   | { kind: 'record'; id: number; chunks: [string, string, string][]; hash: string | null; patientId: string | null }
-  | { kind: 'route'; id: number; url: string }
   | { kind: 'failure'; id: number; code: string; message: string }
   | { kind: 'ask'; id: number; what: Question; ids: readonly string[] };
 
@@ -37,7 +33,7 @@ type BinaryAnswer = { data: string } | { status: number } | null;
 /** Carries orders out, any number at a time. */
 export class RecordTexts {
   readonly #tell: (reply: Reply) => void;
-  readonly #waiting = new Map<number, (value: unknown) => void>();
+  readonly #waiting = new Map<number, (answer: Extract<Order, { kind: 'answer' }>) => void>();
   #asked = 0;
 
   constructor(tell: (reply: Reply) => void) {
@@ -47,12 +43,12 @@ export class RecordTexts {
   /** Takes one order; never throws. */
   async take(order: Order): Promise<void> {
     if (order.kind === 'answer') {
-      this.#waiting.get(order.id)?.(order.value);
+      this.#waiting.get(order.id)?.(order);
       this.#waiting.delete(order.id);
       return;
     }
     try {
-      this.#tell(order.kind === 'route' ? route(order) : await this.#record(order));
+      this.#tell(await this.#record(order));
     } catch (error) {
       const { code, message } = asFailure(error, 'EMBEDDING_ERROR');
       this.#tell({ kind: 'failure', id: order.id, code, message });
@@ -85,20 +81,17 @@ export class RecordTexts {
 
   #ask(what: Question, ids: readonly string[]): Promise<unknown> {
     const id = ++this.#asked;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, ({ value, failed }) => {
+        if (failed) {
+          reject(new BotFailure('EMBEDDING_ERROR', `Reading ${what} failed`));
+        } else {
+          resolve(value);
+        }
+      });
       this.#tell({ kind: 'ask', id, what, ids });
     });
   }
-}
-
-/** The rule of the bots, which decides where patient data may go. */
-function route({ id, url, allowed }: Extract<Order, { kind: 'route' }>): Reply {
-  const secrets = new Secrets({
-    LLM_ROUTER_URL: { name: 'LLM_ROUTER_URL', valueString: url },
-    ...(allowed === null ? {} : { LLM_PHI_ALLOWED_HOSTS: { name: 'LLM_PHI_ALLOWED_HOSTS', valueString: allowed } }),
-  });
-  return { kind: 'route', id, url: readRouterUrl(secrets) };
 }
 
 function content(answer: BinaryAnswer): Content {

@@ -161,12 +161,18 @@ class Client:
         self, resource_type: str, params: Mapping[str, Any] | None = None
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield every resource that a search finds, page after page."""
+        async for page in self.pages(resource_type, params):
+            for one in page:
+                yield one
+
+    async def pages(
+        self, resource_type: str, params: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield what a search finds as the server's pages, each when it is asked for."""
         url = f"{FHIR}{resource_type}?{urlencode({'_count': 1000, **(params or {})}, doseq=True)}"
         while url:
             page = _object(await self.get(url), url)
-            for entry in page.get("entry") or ():
-                if "resource" in entry:
-                    yield entry["resource"]
+            yield [one["resource"] for one in page.get("entry") or () if "resource" in one]
             url = _next(page, after=url)
 
     async def upload(self, content: bytes, filename: str, content_type: str) -> str:

@@ -1,0 +1,115 @@
+"""Embeds many records at once, without the bot: reads, cuts, embeds in batches, writes by COPY."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from medbots import errors
+from medbots.embeddings import record_text
+from medbots.embeddings.documents import Documents
+from medbots.embeddings.reconcile import Outcome
+from medbots.embeddings.router import BusyError
+from medbots.inventory import Embedded, Text, Version
+
+BATCH = 128
+"""Records that are read, embedded and written together."""
+TEXTS = 64
+"""Texts of one request to the router."""
+FAILED = "EMBEDDING_ERROR"
+_PROBE = "medbots embeddings reconcile"
+
+
+class Texts(Protocol):
+    """Whoever makes records' text."""
+
+    async def texts(self, records: Sequence[record_text.Json]) -> list[Text | str]:
+        """Return the text of each record, or the error code that stands for it."""
+        ...
+
+
+class Writer(Protocol):
+    """The embedding store, by the rules of the bot: nothing replaces what is later."""
+
+    async def refresh(self, kind: str, texts: Sequence[Text]) -> set[str]:
+        """Let rows of an unchanged text stand for its new version; return whose text is another."""
+        ...
+
+    async def write(self, kind: str, embedded: Sequence[Embedded]) -> None:
+        """Make the rows of each resource those of its version, all or none."""
+        ...
+
+    async def withdraw(self, kind: str, texts: Sequence[Text]) -> None:
+        """Delete the rows of versions that must not be found, and mark those versions."""
+        ...
+
+
+class Direct:
+    """An `Embedder` of batches."""
+
+    batch = BATCH
+
+    def __init__(
+        self, reader: record_text.Reader, texts: Texts, documents: Documents, writer: Writer
+    ) -> None:
+        self._reader = reader
+        self._texts = texts
+        self._documents = documents
+        self._writer = writer
+
+    async def probe(self) -> None:
+        """Raise unless the router answers a vector that can be stored; costs one short text.
+
+        Raises:
+            errors.MedbotsError: it is down, refuses, or answers vectors of another length.
+        """
+        await self._documents.embed([_PROBE])
+
+    async def embed(self, kind: str, versions: Sequence[Version]) -> Outcome:
+        """Embed the current version of each resource; one that is gone by now needs nothing.
+
+        Raises:
+            errors.MedbotsError: server, router or database refuse, or cannot be reached.
+        """
+        records = await self._reader.records(kind, [one.id for one in versions])
+        outcome = Outcome()
+        texts: list[Text] = []
+        for record, made in zip(records, await self._texts.texts(records), strict=True):
+            if isinstance(made, Text):
+                texts.append(made)
+            else:
+                outcome.failed[str(record["id"]).lower()] = made
+        await self._writer.withdraw(kind, [one for one in texts if not one.chunks])
+        different = await self._writer.refresh(kind, [one for one in texts if one.chunks])
+        todo = [one for one in texts if one.version.id in different]
+        embedded = await self._embedded(todo, outcome)
+        await self._writer.write(kind, embedded)
+        outcome.done = len(texts) - len(todo) + len(embedded)
+        return outcome
+
+    async def _embedded(self, texts: Sequence[Text], outcome: Outcome) -> list[Embedded]:
+        """Return the texts with their vectors; what the model will not take fails alone."""
+        if not texts:
+            return []
+        try:
+            vectors = await self._vectors([one for text in texts for _, _, one in text.chunks])
+        except (errors.NotAllowedError, errors.UnreachableError):
+            raise
+        except errors.ServerError as error:
+            if isinstance(error, BusyError):
+                # It is the text that it fails on, or it is down: then it fails on this one too.
+                await self.probe()
+            if len(texts) == 1:
+                outcome.failed[texts[0].version.id] = FAILED
+                return []
+            half = len(texts) // 2
+            first = await self._embedded(texts[:half], outcome)
+            return first + await self._embedded(texts[half:], outcome)
+        rest = iter(vectors)
+        return [Embedded(one, tuple(next(rest) for _ in one.chunks)) for one in texts]
+
+    async def _vectors(self, texts: Sequence[str]) -> list[list[float]]:
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), TEXTS):
+            vectors += await self._documents.embed(texts[start : start + TEXTS])
+        return vectors

@@ -1,0 +1,243 @@
+"""Brings the embedding store to what the server holds: embeds what was missed, deletes orphans."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from medbots import errors, inventory
+from medbots.embeddings import inventory as looking
+from medbots.embeddings.marks import Checkpoints, Mark
+from medbots.inventory import Standing, Tallies, Version
+
+T = TypeVar("T")
+
+PASSES = 3
+"""How often all is looked at, at the most."""
+MOST_FAILURES = 40
+"""Failures in a row after which something is down, and going on is pointless."""
+_ORPHANS_AT_ONCE = 50
+"""How many are locked at a time."""
+_LIFTED = frozenset({Standing.BLOCKED, Standing.AHEAD})
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of some resources that were to be embedded."""
+
+    done: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    """An error code by id."""
+
+
+class Embedder(Protocol):
+    """Whoever embeds: the bot, or medbots itself in batches."""
+
+    @property
+    def batch(self) -> int:
+        """Resources that are handed over at once."""
+        ...
+
+    async def embed(self, kind: str, versions: Sequence[Version]) -> Outcome:
+        """Embed the current version of each resource."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be reconciled."""
+
+    kinds: tuple[str, ...]
+    since: dt.datetime | None = None
+    """Only what was changed from then on; orphans are found whenever they were left."""
+    jobs: int = 4
+    """Batches in work at a time."""
+
+    @property
+    def arguments(self) -> str:
+        """What must be the same for an interrupted run to be gone on with."""
+        return f"{','.join(self.kinds)};{self.since.isoformat() if self.since else ''}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run found and did."""
+
+    before: Tallies = field(default_factory=dict)
+    after: Tallies = field(default_factory=dict)
+    embedded: int = 0
+    """Resources brought to the server's version."""
+    deleted: int = 0
+    """Orphans whose rows are gone."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """An error code by `Type/id`."""
+    resumed: dt.datetime | None = None
+    """When the interrupted run last got on that this one continued."""
+
+    @property
+    def difference(self) -> int:
+        """What is left to do."""
+        return inventory.difference(self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Something has got on: by how much."""
+
+    kind: str
+    looked_at: int = 0
+    """Resources of the server."""
+    embedded: int = 0
+    deleted: int = 0
+    failed: int = 0
+
+
+class Reconciler:
+    """One run. Memory holds a page of versions and the batches in work."""
+
+    def __init__(
+        self,
+        server: looking.Server,
+        store: looking.Store,
+        embedder: Embedder,
+        checkpoints: Checkpoints,
+        wish: Wish,
+        tell: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self.report = Report()
+        self._server = server
+        self._store = store
+        self._embedder = embedder
+        self._checkpoints = checkpoints
+        self._wish = wish
+        self._tell = tell
+        self._jobs = asyncio.Semaphore(wish.jobs)
+        self._failures_in_a_row = 0
+
+    async def run(self, *, restart: bool = False) -> Report:
+        """Reconcile, going on where an interrupted run with the same arguments was.
+
+        What a pass leaves undone, another one tries again: resources whose embedding failed, and
+        those that were changed meanwhile. A run that went on with another one looks at all again.
+
+        Raises:
+            errors.PartlyAppliedError: so much fails in a row that something must be down.
+            errors.MedbotsError: server or database refuse. What was done stays; the next run goes
+                on from the last page.
+        """
+        report = self.report
+        if restart:
+            await self._checkpoints.clear()
+        kept, report.resumed = await self._checkpoints.load(self._wish.arguments)
+        marks = {kind: Mark.of(kind, document) for kind, document in kept.items()}
+        for number in range(PASSES):
+            report.failed.clear()
+            for kind in self._wish.kinds:
+                mark = await self._pass(marks.get(kind) or Mark(kind), keep=number == 0)
+                if number == 0:
+                    report.before[kind] = mark.before
+                report.after[kind] = mark.left
+            whole = number > 0 or report.resumed is None
+            if whole and report.difference <= (len(report.failed) if number else 0):
+                break
+            marks = {}
+        await self._checkpoints.clear()
+        return report
+
+    async def _pass(self, mark: Mark, *, keep: bool) -> Mark:
+        """Look at one type once, from where the mark stands, and mend what is wrong."""
+        if mark.phase == "embed":
+            async for page in self._server.pages(mark.kind, mark.position or self._wish.since):
+                await self._page(mark, [one for one in page if not mark.covers(one)])
+                mark.move(page)
+                await self._keep(mark, keep=keep)
+            mark.phase = "sweep"
+        if mark.phase == "sweep":
+            walk = looking.absent(self._server, self._store, mark.kind, mark.after)
+            async for mark.after, orphans in walk:
+                for start in range(0, len(orphans), _ORPHANS_AT_ONCE):
+                    await self._remove(mark, orphans[start : start + _ORPHANS_AT_ONCE])
+                await self._keep(mark, keep=keep)
+            mark.phase = "done"
+        await self._keep(mark, keep=keep)
+        return mark
+
+    async def _keep(self, mark: Mark, *, keep: bool) -> None:
+        if keep:
+            await self._checkpoints.save(self._wish.arguments, mark.kind, mark.document())
+
+    async def _page(self, mark: Mark, page: Sequence[Version]) -> None:
+        kind = mark.kind
+        standings = await looking.compare(self._server, self._store, kind, page)
+        mark.before.take(standings.values())
+        todo = [one for one in page if standings[one.id] in looking.OPEN]
+        failed: set[str] = set()
+        if todo:
+            await self._lift(kind, [one for one in todo if standings[one.id] in _LIFTED])
+            size = self._embedder.batch
+            batches = [todo[start : start + size] for start in range(0, len(todo), size)]
+            failed = set().union(*await together(self._embed(kind, one) for one in batches))
+            standings |= await looking.compare(self._server, self._store, kind, todo)
+        mark.left.take(standings.values())
+        mark.left.failed += len(failed)
+        self._tell(Progress(kind, looked_at=len(page)))
+
+    async def _lift(self, kind: str, versions: Sequence[Version]) -> None:
+        """Let go of what the store knows better than the server, where the server says it again.
+
+        Under the locks: whoever withdraws a resource meanwhile does so after this.
+        """
+        for start in range(0, len(versions), looking.KEYS):
+            ids = [one.id for one in versions[start : start + looking.KEYS]]
+            async with self._store.alone(kind, ids) as turn:
+                await turn.lift(await self._server.versions(kind, ids))
+
+    async def _embed(self, kind: str, versions: Sequence[Version]) -> set[str]:
+        async with self._jobs:
+            if self._failures_in_a_row >= MOST_FAILURES:
+                return set()
+            outcome = await self._embedder.embed(kind, versions)
+        self.report.embedded += outcome.done
+        self.report.failed |= {f"{kind}/{one}": code for one, code in outcome.failed.items()}
+        self._tell(Progress(kind, embedded=outcome.done, failed=len(outcome.failed)))
+        self._failures_in_a_row = (
+            0 if outcome.done else self._failures_in_a_row + len(outcome.failed)
+        )
+        if self._failures_in_a_row >= MOST_FAILURES:
+            codes = ", ".join(sorted(set(outcome.failed.values())))
+            raise errors.PartlyAppliedError(
+                f"{self._failures_in_a_row} resources in a row could not be embedded ({codes}): "
+                "stopped",
+                hint="medbots verify tells what is down; run it again then: it goes on from here",
+            )
+        return set(outcome.failed)
+
+    async def _remove(self, mark: Mark, ids: Sequence[str]) -> None:
+        """Delete the rows of those that are gone for sure."""
+        async with self._store.alone(mark.kind, ids) as turn:
+            # Before the read: no version made until now can be the current one if it finds none.
+            until = dt.datetime.now(dt.UTC)
+            gone = await together(self._gone(mark.kind, one) for one in ids)
+            orphans = [one for one, is_gone in zip(ids, gone, strict=True) if is_gone]
+            removed = await turn.remove(orphans, until) if orphans else 0
+        mark.before.orphaned += removed
+        self.report.deleted += removed
+        self._tell(Progress(mark.kind, deleted=removed))
+
+    async def _gone(self, kind: str, resource_id: str) -> bool:
+        async with self._jobs:
+            return await self._server.gone(kind, resource_id)
+
+
+async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines side by side; the first error ends the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
