@@ -18,6 +18,7 @@ _BYTES_A_ROW = 4096
 _LEAST_KB, _MOST_KB = 64 * 1024, 1024 * 1024
 _POLL_SECONDS = 0.2
 WAIT_SECONDS = 60.0
+"""How long another session's build is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ async def others(
 async def alone(
     connection: connection_module.Connection,
     tables: Sequence[str],
-    wait_seconds: float = WAIT_SECONDS,
+    wait_seconds: float | None = None,
 ) -> None:
     """Return once no other session builds an index of these tables.
 
@@ -58,12 +59,13 @@ async def alone(
         errors.DatabaseError: one still builds after `wait_seconds`; says which.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + wait_seconds
+    longest = WAIT_SECONDS if wait_seconds is None else wait_seconds
+    deadline = loop.time() + longest
     while found := await others(connection, tables):
         if loop.time() > deadline:
             raise errors.DatabaseError(
-                f"another session builds {found[0]} now: {found[0].phase or 'phase unknown'}; "
-                f"waited {wait_seconds:g} s",
+                f"another session builds {found[0]} now, {found[0].phase or 'in some phase'}; "
+                f"waited {longest:g} s",
                 hint="run it again when that has ended; to end it: "
                 f"SELECT pg_cancel_backend({found[0].pid})",
             )

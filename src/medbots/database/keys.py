@@ -38,6 +38,9 @@ class Keys:
     patient_index: bool | None = None
 
 
+_SOUND = Keys(key_index=True, key=True, check=True, patient_index=True)
+
+
 async def inspect(connection: connection_module.Connection) -> Keys:
     """Return what stands of the table's keys, from the catalogue alone."""
     cursor = await queries.run(connection, "table_keys", table.NAME, KEY, CHECK, PATIENT)
@@ -62,13 +65,15 @@ async def ensure(
         errors.DatabaseError: another session builds an index of the table, or rows break the key.
     """
     found = Keys() if anew else await inspect(connection)
-    if found == Keys(key_index=True, key=True, check=True, patient_index=True):
+    if found != _SOUND and not watch.dry_run:
+        # What another session builds looks like a left-over until it is ready.
+        await builds.alone(connection, [table.NAME])
+        found = await inspect(connection)
+    if found == _SOUND:
         for name in (KEY, CHECK, PATIENT):
             yield name, False
         return
     rows = await table.count(connection)
-    if not watch.dry_run:
-        await builds.alone(connection, [table.NAME])
     yield KEY, await _ensure_key(connection, found, rows, watch)
     yield CHECK, await _ensure_check(connection, found, watch)
     yield PATIENT, await _ensure_index(connection, PATIENT, found.patient_index, rows, watch)

@@ -53,7 +53,7 @@ async def remove(
     connection: connection_module.Connection,
     *,
     tables: Sequence[str] = TABLES,
-    wait_seconds: float = builds.WAIT_SECONDS,
+    wait_seconds: float | None = None,
     watch: watch_module.Watch = watch_module.SILENT,
 ) -> AsyncIterator[LeftOver]:
     """Drop the copies that an interrupted REINDEX CONCURRENTLY left, and yield each.
