@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -199,6 +200,49 @@ def test_a_binary_of_the_project_is_read(deployed: Stage, records: Scratch, pati
     text = "\n".join(str(row["content_text"]) for row in rows)
     assert "Physiotherapy & rest" in text
     assert "<p>" not in text
+
+
+def attached(patient: Json, url: str, content_type: str = "text/plain") -> Json:
+    """Return a DocumentReference whose content lies elsewhere."""
+    resource = document(patient, content_type, b"")
+    return {**resource, "content": [{"attachment": {"contentType": content_type, "url": url}}]}
+
+
+def kept_for(records: Scratch, reference: str, content: bytes) -> str:
+    """Upload a text that is kept for a record; return `Binary/<id>`."""
+    answer = records.admin.post(
+        "fhir/R4/Binary",
+        content=content,
+        headers={"Content-Type": "text/plain", "X-Security-Context": reference},
+    )
+    return records.keep(f"Binary/{medplum.expect(answer, 201)['id']}")
+
+
+def test_a_binary_that_is_kept_for_the_patient_is_read(
+    deployed: Stage, records: Scratch, patient: Json
+) -> None:
+    """A text whose securityContext is the record's own patient is the record's text."""
+    url = kept_for(records, f"Patient/{patient['id']}", b"Physiotherapy twice a week.")
+    rows = deployed.wait_for_rows(records.create(attached(patient, url)))
+    assert any("Physiotherapy twice" in str(row["content_text"]) for row in rows)
+
+
+def test_nothing_comes_out_of_a_binary_that_is_not_the_records(
+    deployed: Stage, records: Scratch, patient: Json
+) -> None:
+    """Neither another patient's text nor a bot's code is put into rows, whoever names its URL."""
+    other = records.create({"resourceType": "Patient"})
+    theirs = kept_for(records, f"Patient/{other['id']}", b"Unspeakable illness.")
+    code = deployed.bot("embedding")["executableCode"]["url"]
+    (code_id,) = re.findall(r"/storage/([0-9a-f-]{36})/", code)
+    for url in (theirs, f"Binary/{code_id}"):
+        made = records.create(attached(patient, url))
+        rows = deployed.wait_for_rows(made)
+        text = "\n".join(str(row["content_text"]) for row in rows)
+        assert "Progress note" in text
+        assert not any(each in text for each in ("Unspeakable", "exports", "require("))
+        answer = execute(deployed, {"resourceType": "DocumentReference", "id": made["id"]})
+        assert answer["skipped"][0]["reason"], url
 
 
 def test_nothing_of_a_record_is_logged(deployed: Stage, records: Scratch, patient: Json) -> None:

@@ -72,9 +72,57 @@ describe('attachmentText, by URL', () => {
     ]) {
       server.requests.length = 0;
       expect(await read({ contentType: 'text/plain', url })).toEqual({ text: 'Lungs clear.' });
-      expect(server.requests).toEqual([`GET /fhir/R4/Binary/${id}`]);
+      expect(new Set(server.requests)).toEqual(new Set([`GET /fhir/R4/Binary/${id}`]));
     }
   });
+
+  const RECORD = `DocumentReference/${randomUUID()}`;
+  const PATIENT = `Patient/${randomUUID()}`;
+  const ofRecord = (url: string, patient: string | undefined = PATIENT) =>
+    attachmentText(server.client(), { contentType: 'text/plain', url }, { record: RECORD, patient });
+
+  test.each([
+    ['nobody', undefined],
+    ['the record', RECORD],
+    ["the record's patient", PATIENT],
+  ])('reads a Binary that is kept for %s', async (_name, keptFor) => {
+    const id = server.putBinary('text/plain', 'Lungs clear.', 0, keptFor);
+    expect(await ofRecord(`Binary/${id}`)).toEqual({ text: 'Lungs clear.' });
+  });
+
+  test.each([
+    ['another patient', `Patient/${randomUUID()}`],
+    ['another record', `DocumentReference/${randomUUID()}`],
+    ['a record of another type with the same id', RECORD.replace('DocumentReference', 'DiagnosticReport')],
+    ['a bot', `Bot/${randomUUID()}`],
+    ['what is no reference', ''],
+  ])('reads no byte of a Binary that is kept for %s', async (_name, keptFor) => {
+    const id = server.putBinary('text/plain', "Another patient's note.", 0, keptFor);
+    server.requests.length = 0;
+    expect(await ofRecord(`Binary/${id}`)).toEqual({ reason: 'its Binary is kept for another record' });
+    expect(server.requests).toEqual([`GET /fhir/R4/Binary/${id}`]);
+  });
+
+  test('of a record without a patient, nothing that is kept for one', async () => {
+    const id = server.putBinary('text/plain', 'x', 0, PATIENT);
+    const url = `Binary/${id}`;
+    const found = await attachmentText(server.client(), { contentType: 'text/plain', url }, {
+      record: RECORD,
+      patient: undefined,
+    });
+    expect(found).toEqual({ reason: 'its Binary is kept for another record' });
+    expect(await read({ contentType: 'text/plain', url })).toEqual(found);
+  });
+
+  test.each(['application/javascript', 'text/javascript', 'text/typescript', 'application/octet-stream', 'application/pdf'])(
+    'reads no byte of a Binary of type %s, whatever the attachment says',
+    async (type) => {
+      const id = server.putBinary(type, 'exports.handler = async () => 1;');
+      server.requests.length = 0;
+      expect(await ofRecord(`Binary/${id}`)).toEqual({ reason: 'content of this type is not read as text' });
+      expect(server.requests).toEqual([`GET /fhir/R4/Binary/${id}`]);
+    }
+  );
 
   test("takes no error's body for the content", async () => {
     expect(await read({ contentType: 'text/plain', url: `Binary/${randomUUID()}` })).toEqual({

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { MedplumClient } from '@medplum/core';
-import type { Attachment } from '@medplum/fhirtypes';
+import type { Attachment, Binary } from '@medplum/fhirtypes';
 import { clinicalDocumentToText, isClinicalDocument } from './ccda-text.ts';
 import { BotFailure } from './failure.ts';
 import { htmlToText } from './html-text.ts';
@@ -27,20 +27,32 @@ const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
  * Content comes from the attachment itself or from a Binary of this server, over FHIR with the bot's own rights:
  * of a storage URL only the Binary's id is used, and no other host is ever contacted.
  */
-export async function attachmentText(medplum: MedplumClient, attachment: Attachment): Promise<AttachmentText> {
-  return textOfAttachment({ baseUrl: medplum.getBaseUrl(), read: (id) => readBinary(medplum, id) }, attachment);
+export async function attachmentText(
+  medplum: MedplumClient,
+  attachment: Attachment,
+  owner?: Owner
+): Promise<AttachmentText> {
+  return textOfAttachment(
+    { baseUrl: medplum.getBaseUrl(), read: (id, refusal) => readBinary(medplum, id, refusal) },
+    attachment,
+    owner
+  );
 }
 
 /** The same, over whatever reads the server's Binaries. */
-export async function textOfAttachment(binaries: Binaries, attachment: Attachment): Promise<AttachmentText> {
+export async function textOfAttachment(
+  binaries: Binaries,
+  attachment: Attachment,
+  owner?: Owner
+): Promise<AttachmentText> {
   if (!attachment.contentType) {
     return { reason: 'it has no content type' };
   }
   const { type, charset } = parseMediaType(attachment.contentType);
-  if (![...PLAIN, ...HTML, ...XML].includes(type)) {
-    return { reason: 'content of this type is not read as text' };
+  if (!isText(type)) {
+    return { reason: NOT_TEXT };
   }
-  const content = await readContent(binaries, attachment);
+  const content = await readContent(binaries, attachment, owner);
   if ('reason' in content) {
     return content;
   }
@@ -62,14 +74,51 @@ export async function textOfAttachment(binaries: Binaries, attachment: Attachmen
 /** A Binary's bytes, or why they could not be had. */
 export type Content = { bytes: Uint8Array } | { reason: string };
 
+/** What the server keeps of a Binary beside its bytes. */
+export type BinaryFacts = Pick<Binary, 'contentType' | 'securityContext'>;
+
 /** Where the content of attachments lies. */
 export interface Binaries {
   /** The server's, by which a URL is known as its own. */
   baseUrl: string;
-  read(id: string): Promise<Content>;
+  /**
+   * @param refusal - Why a Binary must not be read, by what is kept of it; asked before its bytes are.
+   */
+  read(id: string, refusal: (facts: BinaryFacts) => string | undefined): Promise<Content>;
 }
 
-async function readContent(binaries: Binaries, attachment: Attachment): Promise<Content> {
+/** Whose the attachment is. */
+export interface Owner {
+  /** `Type/id` of the record that has it. */
+  record: string;
+  /** `Patient/id` */
+  patient: string | undefined;
+}
+
+const NOT_TEXT = 'content of this type is not read as text';
+
+function isText(type: string): boolean {
+  return [...PLAIN, ...HTML, ...XML].includes(type);
+}
+
+/**
+ * Why a Binary is not this record's to quote.
+ *
+ * Whoever writes a record chooses the URL, and a bot reads with its own rights: a Binary that is kept for another
+ * record or patient, or that is no text by its own account, such as the code of a bot, must not come out that way.
+ */
+export function refusalOf({ contentType, securityContext }: BinaryFacts, owner?: Owner): string | undefined {
+  if (!isText(parseMediaType(contentType ?? '').type)) {
+    return NOT_TEXT;
+  }
+  const kept = securityContext?.reference;
+  if (securityContext === undefined || (kept !== undefined && [owner?.record, owner?.patient].includes(kept))) {
+    return undefined;
+  }
+  return 'its Binary is kept for another record';
+}
+
+async function readContent(binaries: Binaries, attachment: Attachment, owner?: Owner): Promise<Content> {
   if (attachment.data !== undefined) {
     return decodeBase64(attachment.data);
   }
@@ -83,7 +132,7 @@ async function readContent(binaries: Binaries, attachment: Attachment): Promise<
   if ((attachment.size ?? 0) > GREATEST_BYTES) {
     return { reason: tooLarge() };
   }
-  return binaries.read(id);
+  return binaries.read(id, (facts) => refusalOf(facts, owner));
 }
 
 function decodeBase64(data: string): Content {
@@ -112,14 +161,30 @@ export function binaryId(url: string, baseUrl: string): string | undefined {
 }
 
 /** Reads a Binary's bytes. MedplumClient's own download takes an error's body for the content. */
-async function readBinary(medplum: MedplumClient, id: string): Promise<Content> {
+async function readBinary(
+  medplum: MedplumClient,
+  id: string,
+  refusal: (facts: BinaryFacts) => string | undefined
+): Promise<Content> {
   try {
     return await withTimeLimit('Reading an attachment', READ_LIMIT_MS, async (signal) => {
-      const response = await fetch(medplum.fhirUrl('Binary', id).toString(), {
-        headers: { Accept: '*/*', Authorization: `Bearer ${medplum.getAccessToken()}` },
-        redirect: 'error',
-        signal,
-      });
+      const get = (accept: string) =>
+        fetch(medplum.fhirUrl('Binary', id).toString(), {
+          headers: { Accept: accept, Authorization: `Bearer ${medplum.getAccessToken()}` },
+          redirect: 'error',
+          signal,
+        });
+      // Asked for as FHIR, the server tells of the Binary and keeps its bytes to itself.
+      const told = await get('application/fhir+json');
+      const facts = await told.text();
+      if (told.status !== 200) {
+        return { reason: `its Binary answered HTTP ${told.status}` };
+      }
+      const reason = refusal(JSON.parse(facts) as BinaryFacts);
+      if (reason !== undefined) {
+        return { reason };
+      }
+      const response = await get('*/*');
       if (response.status !== 200) {
         await response.text();
         return { reason: `its Binary answered HTTP ${response.status}` };

@@ -1,6 +1,6 @@
 import type { MedplumClient } from '@medplum/core';
 import type { Attachment, Medication, Observation } from '@medplum/fhirtypes';
-import { type AttachmentText, attachmentText } from './attachments.ts';
+import { type AttachmentText, attachmentText, type Owner } from './attachments.ts';
 import { readCurrent, searchPage } from './fhir.ts';
 import type { RecordSources } from './record/record-text.ts';
 
@@ -12,8 +12,8 @@ export class ServerSources implements RecordSources {
     this.#medplum = medplum;
   }
 
-  attachment(attachment: Attachment): Promise<AttachmentText> {
-    return attachmentText(this.#medplum, attachment);
+  attachment(attachment: Attachment, owner: Owner): Promise<AttachmentText> {
+    return attachmentText(this.#medplum, attachment, owner);
   }
 
   async observations(ids: readonly string[]): Promise<Observation[]> {

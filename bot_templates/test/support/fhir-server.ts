@@ -21,13 +21,20 @@ export interface Rights {
 
 const ALL: Rights = { mayRead: () => true, mayCreate: () => true, forbidden: [], accessPolicy: undefined };
 
+interface StoredBinary {
+  type: string;
+  content: Buffer;
+  delayMs: number;
+  securityContext: { reference: string } | undefined;
+}
+
 /** As much of a FHIR server as the bots ask for; the access token chooses the rights. */
 export class TestFhirServer {
   readonly requests: string[] = [];
   readonly created: Resource[] = [];
   readonly rights = new Map<string, Partial<Rights>>();
   readonly #resources = new Map<string, Resource | 'deleted'>();
-  readonly #binaries = new Map<string, { type: string; content: Buffer; delayMs: number }>();
+  readonly #binaries = new Map<string, StoredBinary>();
   #server: Listening | undefined;
 
   get url(): string {
@@ -85,9 +92,11 @@ export class TestFhirServer {
     this.#resources.set(`${resource.resourceType}/${resource.id}`, 'deleted');
   }
 
-  putBinary(type: string, content: Buffer | string, delayMs = 0): string {
+  /** @param keptFor - The reference that is its securityContext. */
+  putBinary(type: string, content: Buffer | string, delayMs = 0, keptFor?: string): string {
     const id = randomUUID();
-    this.#binaries.set(id, { type, content: Buffer.from(content as string), delayMs });
+    const securityContext = keptFor === undefined ? undefined : { reference: keptFor };
+    this.#binaries.set(id, { type, content: Buffer.from(content as string), delayMs, securityContext });
     return id;
   }
 
@@ -100,7 +109,7 @@ export class TestFhirServer {
     }
     const path = url.pathname.replace(/^\/fhir\/R4\/?/, '');
     if (path.startsWith('Binary/')) {
-      return this.#binary(path.slice('Binary/'.length));
+      return this.#binary(path.slice('Binary/'.length), request.headers.accept);
     }
     if (path === 'Bot/$execute') {
       // No bot is deployed here.
@@ -171,10 +180,14 @@ export class TestFhirServer {
     return { status: 201, body: { ...resource, id: randomUUID() } };
   }
 
-  async #binary(id: string): Promise<Answer> {
+  async #binary(id: string, accept: string | undefined): Promise<Answer> {
     const binary = this.#binaries.get(id);
     if (!binary) {
       return outcome(404, 'not-found');
+    }
+    if (accept?.startsWith('application/fhir+json')) {
+      const { type, securityContext } = binary;
+      return { status: 200, body: { resourceType: 'Binary', id, contentType: type, securityContext } };
     }
     await new Promise((resolve) => setTimeout(resolve, binary.delayMs));
     return { status: 200, body: binary.content, type: binary.type };

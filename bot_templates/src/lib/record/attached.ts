@@ -1,4 +1,5 @@
 import type { Attachment } from '@medplum/fhirtypes';
+import type { Owner } from '../attachments.ts';
 import { listed } from './datatypes.ts';
 import type { RecordSources, Section, Skipped } from './record-text.ts';
 
@@ -21,13 +22,14 @@ export interface Attached {
  */
 export async function readAttached(
   attachments: readonly Attachment[],
+  owner: Owner,
   sources: Pick<RecordSources, 'attachment'>,
   skipped: Skipped[]
 ): Promise<Attached> {
   const attached: Attached = { sections: [], unread: [] };
   for (const attachment of attachments.slice(0, MOST_ATTACHMENTS)) {
     const { contentType, language, creation } = attachment;
-    const { text, reason } = await sources.attachment(attachment);
+    const { text, reason } = await sources.attachment(attachment, owner);
     if (text === undefined) {
       skipped.push({ ...(contentType === undefined ? {} : { contentType }), reason });
       attached.unread.push(['Attachment', listed([contentType, language, creation])]);

@@ -15,7 +15,8 @@ export async function diagnosticReportText(
 ): Promise<RecordText> {
   const skipped: Skipped[] = [];
   const results = await reportResults(report, sources, skipped);
-  const attached = await readAttached(report.presentedForm ?? [], sources, skipped);
+  const owner = { record: `DiagnosticReport/${report.id}`, patient: report.subject?.reference };
+  const attached = await readAttached(report.presentedForm ?? [], owner, sources, skipped);
   return {
     date: dayOf(report.effectiveDateTime ?? report.effectivePeriod?.start ?? report.issued),
     sections: [

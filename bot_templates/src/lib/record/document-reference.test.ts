@@ -28,6 +28,22 @@ describe('a DocumentReference', () => {
     });
   });
 
+  test('tells whose its attachments are', async () => {
+    const resource = note('', { content: [{ attachment: { contentType: 'text/plain' } }] });
+    const owners: unknown[] = [];
+    await recordText(resource, {
+      ...nothing,
+      attachment: async (_attachment, owner) => {
+        owners.push(owner);
+        return { text: 'x' };
+      },
+    });
+    expect(owners).toEqual([
+      { record: `DocumentReference/${resource.id}`, patient: resource.subject?.reference },
+    ]);
+    expect(resource.subject?.reference).toMatch(/^Patient\//);
+  });
+
   test('looks at ten attachments', async () => {
     const content = Array.from({ length: 12 }, () => ({ attachment: { contentType: 'text/plain' } }));
     const record = await recordText(note('', { content }), { ...nothing, attachment: async () => ({ text: 'x' }) });

@@ -12,7 +12,8 @@ export async function documentReferenceText(
   const attachments = (document.content ?? [])
     .map((content) => content.attachment)
     .filter((each) => each !== undefined);
-  const attached = await readAttached(attachments, sources, skipped);
+  const owner = { record: `DocumentReference/${document.id}`, patient: document.subject?.reference };
+  const attached = await readAttached(attachments, owner, sources, skipped);
   return {
     date: dayOf(document.date ?? document.context?.period?.start ?? attachments[0]?.creation),
     sections: [

@@ -8,7 +8,7 @@ import type {
   Observation,
   Resource,
 } from '@medplum/fhirtypes';
-import type { AttachmentText } from '../attachments.ts';
+import type { AttachmentText, Owner } from '../attachments.ts';
 import { conditionText } from './condition.ts';
 import { diagnosticReportText } from './diagnostic-report.ts';
 import { documentReferenceText } from './document-reference.ts';
@@ -51,8 +51,8 @@ export interface RecordText {
 
 /** Where a record's text looks up what the record refers to. */
 export interface RecordSources {
-  /** The text of an attachment, or why it has none. */
-  attachment(attachment: Attachment): Promise<AttachmentText>;
+  /** The text of an attachment of a record, or why it has none. */
+  attachment(attachment: Attachment, owner: Owner): Promise<AttachmentText>;
   /** The Observations among the ids, in the ids' order. */
   observations(ids: readonly string[]): Promise<Observation[]>;
   medication(id: string): Promise<Medication | undefined>;
