@@ -124,7 +124,16 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
       `CREATE INDEX ${name} ON clinical_embeddings USING hnsw (embedding halfvec_cosine_ops)
        WHERE model_version = '${MODEL}' AND fhir_resource_type = 'MedicationStatement'`
     );
+    /** Lets the other project's policy count for nothing, or again. */
+    const share = (command: string) =>
+      database.admin.query("UPDATE pg_policy SET polcmd = $1 WHERE polname LIKE '%' || left($2, 8) || '%'", [
+        command,
+        OTHER_PROJECT,
+      ]);
     try {
+      // Where another project may have most of the index's rows, this one's few are scanned.
+      expect(await way(['MedicationStatement'])).toBe('exact');
+      await share('r');
       expect(await way(['MedicationStatement'])).toBe('type');
       expect(await way(['MedicationStatement'], true)).toBe('patient');
       expect(await way(['MedicationStatement', 'Condition'])).toBe('exact');
@@ -133,6 +142,7 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
       await database.admin.query(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = '${name}'::regclass`);
       expect(await way(['MedicationStatement'])).toBe('exact');
     } finally {
+      await share('*');
       await database.admin.query(`DROP INDEX ${name}`);
     }
   });

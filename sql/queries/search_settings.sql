@@ -11,8 +11,7 @@
 --   wide     the same with a longer list: many rows, which may be a small share
 --
 -- Rows are counted only up to the number that decides, and only where the answer is not known without:
--- pg_stats shows nothing of a table under row security. The model's rows, of every project, are as many as
--- its index had when the table was last analysed.
+-- pg_stats shows nothing of a table under row security.
 --
 -- The list of an index scan is as long as the answer: a shorter one is filled again and again.
 -- force_custom_plan lets the planner see model version and type, without which it cannot prove that a
@@ -30,37 +29,44 @@ WITH generation AS MATERIALIZED (
   FROM chosen JOIN pg_index i ON i.indrelid = chosen.id
   JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
   WHERE a.amname = 'hnsw' AND i.indisvalid AND i.indisready
-), model AS MATERIALIZED (
-  SELECT coalesce(max(reltuples) FILTER (WHERE reltuples > 0), 0)::int AS rows
+), serving AS MATERIALIZED (
+  -- The index of the one type, else the model's; with as many rows, of every project, as it had when the
+  -- table was last analysed.
+  SELECT predicate LIKE '%fhir_resource_type%' AS of_type, greatest(reltuples, 0)::int AS rows
   FROM vector_index
   WHERE predicate = format('((model_version)::text = %L::text)', $3::text)
-), few AS MATERIALIZED (
-  -- A tenth of the model's rows: of more, the model's index finds enough. Up to 1000 are read exactly in
-  -- milliseconds, above 20000 exactness costs too much.
-  SELECT CASE rows WHEN 0 THEN 20000 ELSE least(20000, greatest(1000, rows / 10)) END AS rows FROM model
+    OR cardinality($4::text[]) = 1 AND predicate = format(
+      '(((model_version)::text = %L::text) AND ((fhir_resource_type)::text = %L::text))', $3::text, ($4::text[])[1]
+    )
+  ORDER BY of_type DESC, rows DESC
+  LIMIT 1
+), known AS MATERIALIZED (
+  SELECT
+    coalesce((SELECT of_type FROM serving), false) AS of_type,
+    -- What a tenth of the index's rows is: of more, it finds enough. Up to 1000 are read exactly in
+    -- milliseconds, above 20000 exactness costs too much.
+    coalesce(
+      (SELECT least(20000, greatest(1000, rows / 10)) FROM serving WHERE rows > 0), 20000
+    ) AS few,
+    -- Whether every row of the index is meant: one project has it alone, and it is of what is looked for.
+    coalesce((SELECT CASE WHEN of_type THEN rows > 0 ELSE rows > 1000 AND $4::text[] IS NULL END FROM serving), false)
+      AND (SELECT count(*) < 2 FROM pg_policy p, chosen WHERE p.polrelid = chosen.id AND p.polcmd = '*') AS whole
 ), decided AS MATERIALIZED (
   SELECT CASE
     WHEN $6::boolean THEN 'patient'
-    WHEN cardinality($4::text[]) = 1 AND EXISTS (
-      SELECT FROM vector_index WHERE predicate = format(
-        '(((model_version)::text = %L::text) AND ((fhir_resource_type)::text = %L::text))', $3::text, ($4::text[])[1]
-      )
-    ) THEN 'type'
-    -- One project alone has all of the model's rows.
-    WHEN $4::text[] IS NULL AND (SELECT rows FROM model) > 1000 AND (
-      SELECT count(*) < 2 FROM pg_policy p, chosen WHERE p.polrelid = chosen.id AND p.polcmd = '*'
-    ) THEN 'index'
-    WHEN (
+    WHEN NOT whole AND (
       SELECT count(*) FROM (
         SELECT FROM public.clinical_embeddings
         WHERE project_id = $2::uuid AND model_version = $3
           AND ($4::text[] IS NULL OR fhir_resource_type = ANY ($4::text[]))
-        LIMIT (SELECT rows + 1 FROM few)
+        LIMIT (SELECT few + 1 FROM known)
       ) AS counted
-    ) <= (SELECT rows FROM few) THEN 'exact'
-    WHEN (SELECT rows FROM few) < 20000 THEN 'index'
+    ) <= few THEN 'exact'
+    WHEN of_type THEN 'type'
+    WHEN whole OR few < 20000 THEN 'index'
     ELSE 'wide'
   END AS way
+  FROM known
 )
 SELECT
   (SELECT name FROM chosen) AS generation,

@@ -34,11 +34,26 @@ class Index:
     @property
     def model_version(self) -> str | None:
         """The one model that it indexes, where it is partial on one."""
-        found = _MODEL.fullmatch(self.predicate)
-        return found["value"].replace("''", "'") if found else None
+        return self._part("model")
+
+    @property
+    def resource_type(self) -> str | None:
+        """The one resource type that it indexes, where it is partial on a model and a type."""
+        return self._part("type")
+
+    def _part(self, name: str) -> str | None:
+        found = _PREDICATE.fullmatch(self.predicate)
+        value = found[name] if found else None
+        return value.replace("''", "'") if value is not None else None
 
 
-_MODEL = re.compile(r"\(+model_version\)?(?:::text)? = '(?P<value>(?:[^']|'')*)'(?:::[a-z ]+)?\)+")
+def _equals(column: str, group: str) -> str:
+    return rf"\(+{column}\)?(?:::text)? = '(?P<{group}>(?:[^']|'')*)'(?:::[a-z ]+)?\)+"
+
+
+_PREDICATE = re.compile(
+    rf"\(*{_equals('model_version', 'model')}(?: AND {_equals('fhir_resource_type', 'type')})?\)*"
+)
 
 
 async def find(connection: connection_module.Connection, on: str = table.NAME) -> tuple[Index, ...]:
@@ -53,8 +68,10 @@ def name_on(on: str) -> str:
 
 
 def of_model(found: tuple[Index, ...], model_version: str) -> Index | None:
-    """Return the index of a model, a valid one where there are several."""
-    matching = [one for one in found if one.model_version == model_version]
+    """Return the index of a whole model, a valid one where there are several."""
+    matching = [
+        one for one in found if one.model_version == model_version and one.resource_type is None
+    ]
     return next((one for one in matching if one.valid), matching[0] if matching else None)
 
 

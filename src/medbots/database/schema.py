@@ -18,6 +18,7 @@ from medbots.database import (
     rights,
     roles,
     table,
+    type_indexes,
 )
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
@@ -134,6 +135,20 @@ async def _structure(
         connection, wish.model_version, shared=shared, anew=anew, watch=watch
     )
     yield Step("index", indexes.NAME, Action.CREATE if built else Action.UNCHANGED)
+    # A dry run has no rows of the new shape to count, before they are adopted.
+    if not watch.dry_run or before.origin is table.Origin.OURS:
+        async for change in type_indexes.ensure(connection, wish.model_version, watch=watch):
+            yield _type_step(change)
+
+
+def _type_step(change: type_indexes.Change) -> Step:
+    action = {
+        type_indexes.Action.BUILD: Action.CREATE,
+        type_indexes.Action.KEEP: Action.UNCHANGED,
+        type_indexes.Action.DROP: Action.DELETE,
+    }[change.action]
+    what = f"{change.rows:,} rows of type {change.resource_type}, {change.share:.1%} of the model's"
+    return Step("index", change.name, action, (f"{what}: {change.reason}",))
 
 
 def _extension_step(vector: extension.Extension) -> Step:
