@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import medbots
-from benchmarks import bots, command, delay, deploy, startup
+from benchmarks import bots, command, delay, deploy, reconcile, startup
 from benchmarks.figures import Figure
 
 TARGET = Path(__file__).parent.parent / "build" / "benchmarks.json"
@@ -37,6 +37,8 @@ def _figures() -> Iterator[Figure]:
         yield from deploy.measure(environ)
     with command.stack() as environ:
         yield from delay.measure(environ)
+    with command.stack() as environ:
+        yield from reconcile.measure(environ)
     with command.stack() as environ:
         yield from bots.measure(environ)
 

@@ -27,7 +27,7 @@ def measure(environ: Mapping[str, str]) -> Iterator[Figure]:
         login(environ) as http,
         psycopg.connect(environ["MEDBOTS_DATABASE_URL"], autocommit=True) as database,
     ):
-        patient = _create(http, {"resourceType": "Patient"})
+        patient = create(http, {"resourceType": "Patient"})
         _delay(http, database, patient, 0)  # the first run of a bot reads its code
         times = tuple(_delay(http, database, patient, n) for n in range(1, RESOURCES + 1))
     yield Figure("resource created to row, one at a time", times)
@@ -36,7 +36,7 @@ def measure(environ: Mapping[str, str]) -> Iterator[Figure]:
 def _delay(
     http: httpx.Client, database: psycopg.Connection[tuple[int]], patient: str, number: int
 ) -> float:
-    created = _create(
+    created = create(
         http,
         {
             "resourceType": "Observation",
@@ -54,7 +54,8 @@ def _delay(
     return (time.perf_counter() - began) * 1000
 
 
-def _create(http: httpx.Client, resource: dict[str, object]) -> str:
+def create(http: httpx.Client, resource: dict[str, object]) -> str:
+    """Create a resource and return its id."""
     answer = http.post(f"fhir/R4/{resource['resourceType']}", json=resource)
     answer.raise_for_status()
     return str(answer.json()["id"])

@@ -1,4 +1,4 @@
-"""`embeddings search`: search by meaning, by the bot that keeps to the asker's rights."""
+"""The noun `embeddings`, with `search`: by meaning, by the bot that keeps to the asker's rights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medbots.cli import options
+from medbots.cli import embeddings_reconcile, embeddings_status, options
 
 BOT = "semantic-search"
 
@@ -44,6 +44,8 @@ NoSnippets = Annotated[bool, typer.Option("--no-snippets", help="No text of the 
 
 def register(app: typer.Typer) -> None:
     """Add the noun to the tree."""
+    embeddings_status.register(noun)
+    embeddings_reconcile.register(noun)
     app.add_typer(noun, name="embeddings")
 
 

@@ -71,9 +71,14 @@ Advance = Callable[[str, int], None]
 
 
 async def count(
-    server: Server, store: Store, kinds: Sequence[str], advance: Advance = lambda *_: None
+    server: Server,
+    store: Store,
+    kinds: Sequence[str],
+    *,
+    since: dt.datetime | None = None,
+    advance: Advance = lambda *_: None,
 ) -> inventory.Inventory:
-    """Return the whole picture, and change nothing.
+    """Return the picture, of what was changed since an instant or of all, and change nothing.
 
     Raises:
         errors.MedbotsError: server or database refuse, or cannot be reached.
@@ -81,7 +86,7 @@ async def count(
     found = inventory.Inventory()
     for kind in kinds:
         tally = found.types[kind] = Tally()
-        async for page in server.pages(kind, None):
+        async for page in server.pages(kind, since):
             standings = await compare(server, store, kind, page)
             tally.take(standings.values())
             open_ = [one for one in page if standings[one.id] in OPEN]

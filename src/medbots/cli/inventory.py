@@ -1,0 +1,90 @@
+"""Opens both sides, server and embedding store, for the verbs that compare them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from medbots import errors, inventory
+from medbots.cli import options, references, store, wiring
+
+if TYPE_CHECKING:
+    from medbots import config
+    from medbots.database.connection import Connection
+    from medbots.database.inventory import Store
+    from medbots.embeddings.contract import Contract
+    from medbots.manifest import Manifest
+    from medbots.medplum.client import Client
+    from medbots.medplum.inventory import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Everything that a comparison takes."""
+
+    manifest: Manifest
+    settings: config.Settings
+    client: Client
+    server: Server
+    connection: Connection
+    store: Store
+    contract: Contract
+    """By which the bots work: the project's own secrets say so."""
+    phi_hosts: str | None
+    """Where patient text may go (`LLM_PHI_ALLOWED_HOSTS`)."""
+
+
+@asynccontextmanager
+async def opened(opts: options.Options) -> AsyncIterator[Sides]:
+    """Connect to server and database.
+
+    Raises:
+        errors.NotAllowedError: the login does not see all of the project.
+        errors.MedbotsError: server or database refuse, or cannot be reached.
+    """
+    from medbots import model
+    from medbots.database import inventory as store_side
+    from medbots.embeddings import contract, phi_route
+    from medbots.medplum import inventory as server_side
+    from medbots.medplum import server
+
+    the_manifest = wiring.manifest(opts)
+    settings = wiring.settings(opts, the_manifest)
+    store.url(settings)
+    async with wiring.connected(settings) as client:
+        await server_side.require_whole_sight(client)
+        project = server.ProjectServer(client, the_manifest.namespace)
+        found = (await project.read(model.Desired(the_manifest.namespace))).project
+        secrets = {name: one.reveal() for name, one in (found.secrets or {}).items()}
+        works_by = contract.of_secrets(secrets)
+        async with store.connected(settings) as connection:
+            kept = (connection, client.project.id, works_by.version, works_by.dimension)
+            yield Sides(
+                the_manifest,
+                settings,
+                client,
+                server_side.Server(client, the_manifest.namespace),
+                connection,
+                store_side.Store(*kept),
+                works_by,
+                secrets.get(phi_route.SETTING) or os.environ.get(phi_route.SETTING),
+            )
+
+
+def kinds(given: list[str] | None) -> tuple[str, ...]:
+    """Return the resource types that `--type` names; all that are embedded without it.
+
+    Raises:
+        errors.UsageError: it names nothing, or a type that is not embedded.
+    """
+    named = references.several("--type", given)
+    for one in named or ():
+        if one not in inventory.TYPES:
+            raise errors.UsageError(
+                f"--type {one}: no such records are embedded",
+                hint=f"types: {', '.join(inventory.TYPES)}",
+            )
+    return tuple(one for one in inventory.TYPES if named is None or one in named)

@@ -1,0 +1,140 @@
+"""What `embeddings reconcile` embeds with, and the vector index out of the way meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from medbots import assets, errors
+from medbots.cli import render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from medbots.cli.inventory import Sides
+    from medbots.embeddings.reconcile import Embedder
+    from medbots.manifest import Manifest
+
+_TOOL = ("src", "tools", "record-text.ts")
+_SMALL = 20_000
+"""Rows that a search scans in time without the vector index."""
+_SHARE = 0.08
+"""Of the rows: an index that has to take more is faster built anew."""
+_LOCK_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def embedder(sides: Sides, direct: bool) -> AsyncIterator[Embedder]:
+    """Give what embeds: the bot, or medbots itself.
+
+    Raises:
+        errors.NotAllowedError: patient text may not go to the router from here.
+        errors.MedbotsError: the bot, the router, or what makes the text is not there.
+    """
+    from medbots.bots import deployed
+    from medbots.bots import embedder as by_bot
+
+    if not direct:
+        keys = [bot.key for bot in sides.manifest.bots]
+        bot = await deployed.bot(sides.client, sides.manifest.namespace, by_bot.KEY, keys)
+        yield by_bot.BotEmbedder(sides.client, bot)
+        return
+    from medbots.database.bulk import Writer
+    from medbots.embeddings import direct as by_hand
+    from medbots.embeddings import phi_route, record_text, router
+    from medbots.embeddings.documents import Documents
+
+    settings, version = sides.settings, sides.contract.version
+    phi_route.require(settings.llm_router_url, sides.phi_hosts)
+    node, program = _node(), _program(sides.manifest)
+    origin, base_url = settings.origin("llm_router_url"), await sides.server.base_url()
+    async with (
+        router.Router(
+            settings.llm_router_url,
+            settings.llm_api_key,
+            origin=origin,
+            allow_http=settings.allow_http,
+        ) as model,
+        record_text.RecordTexts(node, program, sides.server, base_url, version) as texts,
+    ):
+        writer = Writer(sides.connection, sides.store)
+        found = by_hand.Direct(sides.server, texts, Documents(model, sides.contract), writer)
+        await found.probe()
+        yield found
+
+
+def _node() -> Path:
+    from medbots.bundler import tools
+
+    found = tools.node(os.environ)
+    if found is None:
+        raise errors.MedbotsError(
+            "--direct needs Node, which makes the text of records as the bot does",
+            hint="pip install 'medbots[node]'; or leave --direct out",
+        )
+    return found
+
+
+def _program(manifest: Manifest) -> Path:
+    """Return the program that makes records' text by the modules of the manifest's own bot."""
+    from medbots import bundler
+    from medbots.bots import embedder as by_bot
+    from medbots.bundler import project
+
+    sources = [bot.source for bot in manifest.bots if bot.key == by_bot.KEY]
+    root = project.of(sources[0], assets.sql()).root if sources else assets.bot_templates()
+    source = root.joinpath(*_TOOL)
+    if not source.is_file():
+        raise errors.MedbotsError(
+            f"{source} is not there: the text of records would not be what your Embedding Bot "
+            "makes of them",
+            hint="take it over from the packaged bots, or leave --direct out",
+        )
+    file, _ = bundler.program(source)
+    return file
+
+
+@asynccontextmanager
+async def index_aside(sides: Sides, direct: bool, resources: int) -> AsyncIterator[None]:
+    """Take the vector index away where it is faster built anew, and build it at the end.
+
+    Only while the table is small enough for searches to do without. One that is missing, as an
+    interrupted run leaves it, is built too.
+    """
+    if not direct:
+        yield
+        return
+    from medbots.database import builds, indexes, lock, roles, table
+
+    connection, version = sides.connection, sides.contract.version
+    rows = await table.count(connection)
+    index = indexes.of_model(await indexes.find(connection), version)
+    missing = resources - await _embedded(sides)
+    if index is not None and rows < _SMALL and missing > _SHARE * max(rows, missing):
+        render.note(
+            f"the vector index is built anew at the end, which is faster for {missing} records; "
+            "until then searches read every row"
+        )
+        async with lock.alone(connection, _LOCK_SECONDS):
+            await builds.drop(connection, index.name, concurrently=rows > 0)
+        index = None
+    try:
+        yield
+    finally:
+        if index is None and not connection.closed:
+            render.note("building the vector index")
+            async with lock.alone(connection, _LOCK_SECONDS):
+                shared = await roles.shared(connection, sides.client.project.id)
+                await indexes.ensure(connection, version, shared=shared)
+
+
+async def _embedded(sides: Sides) -> int:
+    """Return how many resources have rows of the model in use."""
+    from medbots.database import queries
+
+    found = await queries.run(
+        sides.connection, "embedded_resources", sides.client.project.id, sides.contract.version
+    )
+    return found.rowcount
