@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from medbots.manifest import fhir, shape
 
 VARIABLES = ("%current", "%previous")
+WRITE_VARIABLES = ("%before", "%after")
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*|/\*.*?\*/)
@@ -42,12 +43,15 @@ class _SyntaxError(Exception):
     pass
 
 
-def problems(text: str, resource_type: str | None) -> Iterator[str]:
+def problems(
+    text: str, resource_type: str | None, variables: tuple[str, ...] = VARIABLES
+) -> Iterator[str]:
     """Yield what is wrong with an expression.
 
     Args:
         text: the expression.
-        resource_type: the type that the subscription's criteria name, if it is known.
+        resource_type: the type that the expression is about, if it is known.
+        variables: those that are defined, each of which stands for a resource of that type.
     """
     try:
         tokens = list(_tokens(text))
@@ -55,7 +59,7 @@ def problems(text: str, resource_type: str | None) -> Iterator[str]:
     except _SyntaxError as error:
         yield str(error)
         return
-    yield from _names(tokens, resource_type)
+    yield from _names(tokens, resource_type, variables)
 
 
 def warnings(text: str) -> Iterator[str]:
@@ -150,21 +154,23 @@ class _Parser:
         raise _SyntaxError(f"{said} the end")
 
 
-def _names(tokens: list[tuple[str, str, int]], resource_type: str | None) -> Iterator[str]:
+def _names(
+    tokens: list[tuple[str, str, int]], resource_type: str | None, variables: tuple[str, ...]
+) -> Iterator[str]:
     padded = [("", "", 0), *tokens, ("", "", 0), ("", "", 0)]
     for (_, before, _), (kind, text, _), (_, after, _), (_, beyond, _) in zip(
         padded, padded[1:], padded[2:], padded[3:], strict=False
     ):
         if kind != "name":
             continue
-        if text.startswith("%") and text not in VARIABLES:
-            known = " and ".join(VARIABLES)
-            yield f"{text} is not defined, only {known}{shape.nearest(text, VARIABLES)}"
+        if text.startswith("%") and text not in variables:
+            known = " and ".join(variables)
+            yield f"{text} is not defined, only {known}{shape.nearest(text, variables)}"
         elif text.startswith("$") and text != "$this":
             yield f"{text}: the server knows only $this"
         elif after == "(" and text not in _FUNCTIONS and text not in _WORDS:
             yield f"there is no function {text}(){shape.nearest(text, _FUNCTIONS)}"
-        elif text in VARIABLES and after == "." and before != ".":
+        elif text in variables and after == "." and before != ".":
             yield from _element(beyond, resource_type)
 
 

@@ -103,6 +103,7 @@ def _policy(path: str, entry: document.Node) -> Iterator[errors.Problem]:
     if text is not None:
         for said in criteria.problems(text, resource_type=resource_type):
             yield errors.Problem(f"{path}.criteria", said, _line(entry, "criteria"))
+    yield from _write_constraints(path, entry, resource_type if known else None)
     if known is None:
         return
     for key in ("hiddenFields", "readonlyFields"):
@@ -112,6 +113,17 @@ def _policy(path: str, entry: document.Node) -> Iterator[errors.Problem]:
                 hint = shape.nearest(name, known.elements)
                 said = f"{resource_type} has no element {name!r}{hint}"
                 yield errors.Problem(f"{path}.{key}[{index}]", said, item.line)
+
+
+def _write_constraints(
+    path: str, entry: document.Node, about: str | None
+) -> Iterator[errors.Problem]:
+    for index, item in enumerate(_items(entry, "writeConstraint")):
+        expression = _text(item, "expression")
+        if expression is not None:
+            where = f"{path}.writeConstraint[{index}].expression"
+            for said in fhirpath.problems(expression, about, fhirpath.WRITE_VARIABLES):
+                yield errors.Problem(where, said, _line(item, "expression"))
 
 
 def _subscription(path: str, entry: document.Node, bots: Iterable[str]) -> Iterator[errors.Problem]:

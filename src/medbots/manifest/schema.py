@@ -63,6 +63,25 @@ POLICY = shape.Record(
         "readonly": shape.Field("Whether only reading is allowed.", shape.Flag()),
         "hiddenFields": shape.Field("Elements that the bot never sees.", _ELEMENTS),
         "readonlyFields": shape.Field("Elements that the bot cannot change.", _ELEMENTS),
+        "writeConstraint": shape.Field(
+            "What must hold of a write, all of it: `%before` is the resource as it was, `%after` "
+            "as it would be.",
+            shape.ListOf(
+                shape.Record(
+                    "An expression that must be true.",
+                    {
+                        "language": shape.Field(
+                            "The language of the expression.",
+                            shape.Choice(("text/fhirpath",)),
+                            required=True,
+                        ),
+                        "expression": shape.Field(
+                            "The expression.", shape.Text("a FHIRPath expression"), required=True
+                        ),
+                    },
+                )
+            ),
+        ),
     },
 )
 

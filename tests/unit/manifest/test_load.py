@@ -26,6 +26,10 @@ bots:
     policy:
       - {resourceType: Task, criteria: "Task?status=requested", interaction: [read, update]}
       - {resourceType: Patient, readonly: true, hiddenFields: [telecom], readonlyFields: [name]}
+      - resourceType: Provenance
+        interaction: [update]
+        writeConstraint:
+          - {language: text/fhirpath, expression: "%after.target = %before.target"}
     secrets: [LLM_ROUTER_URL]
     optionalSecrets: [LLM_API_KEY]
 subscriptions:
@@ -93,6 +97,16 @@ def test_everything_that_a_manifest_can_say_is_read(tmp_path: Path) -> None:
                     "readonly": True,
                     "hiddenFields": ["telecom"],
                     "readonlyFields": ["name"],
+                },
+                {
+                    "resourceType": "Provenance",
+                    "interaction": ["update"],
+                    "writeConstraint": [
+                        {
+                            "language": "text/fhirpath",
+                            "expression": "%after.target = %before.target",
+                        }
+                    ],
                 },
             ),
             secrets=("LLM_ROUTER_URL",),
@@ -175,10 +189,10 @@ def test_every_problem_is_told_at_once_in_the_order_of_lines(tmp_path: Path) -> 
         "line 12: bots.writer.source: file not found: src/none.ts",
         "line 13: bots.writer.timeout: expected a whole number from 1 to 900, got 901",
         (
-            "line 23: subscriptions.finished.criteria: Encounter has no search parameter 'stauts'; "
+            "line 27: subscriptions.finished.criteria: Encounter has no search parameter 'stauts'; "
             "did you mean 'status'?"
         ),
-        "line 24: subscriptions.finished.bot: there is no bot 'writr'; did you mean 'writer'?",
+        "line 28: subscriptions.finished.bot: there is no bot 'writr'; did you mean 'writer'?",
     ]
 
 
@@ -225,6 +239,24 @@ def test_every_problem_is_told_at_once_in_the_order_of_lines(tmp_path: Path) -> 
         (
             bot(policy="[{resourceType: Patient, hiddenFields: [adress]}]"),
             "policy[0].hiddenFields[0]: Patient has no element 'adress'; did you mean 'address'?",
+        ),
+        (
+            bot(policy="[{resourceType: Task, writeConstraint: [{expression: 'true'}]}]"),
+            "policy[0].writeConstraint[0].language: missing",
+        ),
+        (
+            bot(
+                policy="[{resourceType: Task, writeConstraint: "
+                "[{language: text/fhirpath, expression: '%after.stats = 1'}]}]"
+            ),
+            "writeConstraint[0].expression: Task has no element 'stats'; did you mean 'status'?",
+        ),
+        (
+            bot(
+                policy="[{resourceType: Task, writeConstraint: "
+                "[{language: text/fhirpath, expression: '%current.status = 1'}]}]"
+            ),
+            "writeConstraint[0].expression: %current is not defined, only %before and %after",
         ),
         (subscription(interaction="[create]"), "expected create, update or delete, got a list"),
         (subscription(interaction="all"), "the server honours only one: leave the key out"),
