@@ -223,6 +223,11 @@ def test_who_is_refused(
     shown = medbots(*args, "--project", clinic.id, "--format", "json", stdin=secret)
     assert shown.json["error"]["code"] == "not-logged-in"
     assert set(shown.json["error"]) >= {"code", "message", "hint"}
+    # Out of the environment it is told by the variable that holds it.
+    given = medbots.having(MEDPLUM_EMAIL=email or clinic.login.email, MEDPLUM_PASSWORD=secret)
+    result = given("whoami").expect(NOT_ALLOWED)
+    assert f"(env {'MEDPLUM_EMAIL' if email else 'MEDPLUM_PASSWORD'})" in result.err
+    assert clinic.login.password not in result.err
 
 
 class TestClient:
@@ -261,6 +266,7 @@ class TestClient:
         medbots, _ = as_client
         result = medbots.having(MEDPLUM_CLIENT_SECRET="not-this-one")("whoami")
         assert result.code == NOT_ALLOWED
+        assert "env MEDPLUM_CLIENT_SECRET" in result.err
         assert "not-this-one" not in result.err
 
 

@@ -20,7 +20,7 @@ from tests.live.stage import Stage
 from tests.live.test_embedding import condition
 
 WORDS = "Bronchial asthma with nocturnal wheezing"
-NOT_ALLOWED, UNREACHABLE, INTERRUPTED = 4, 5, 130
+NOT_ALLOWED, UNREACHABLE, INTERRUPTED, UNHEARD = 4, 5, 130, 141
 THROW = "export async function handler(): Promise<unknown> { throw new Error('WORDS'); }\n"
 
 
@@ -231,6 +231,21 @@ class TestLogs:
         assert (process.returncode, out, err) == (INTERRUPTED, "", "")
         assert [run["trigger"] for run in seen] == ["$execute"] * 2
         assert len({run["id"] for run in seen}) == 2
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+    def test_follow_until_nobody_reads(self, deployed: Stage) -> None:
+        """Whoever reads goes away after a line, as head does: quietly, and with 141."""
+        now = datetime.now(UTC).isoformat()
+        args = ("bot", "logs", "semantic-search", "--follow", "--since", now)
+        ask = ("bot", "exec", "semantic-search", "--field", f"query={WORDS}")
+        with deployed.medbots.started(*args) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            deployed.medbots(*ask).expect()
+            assert "$execute" in process.stdout.readline()
+            process.stdout.close()
+            deployed.medbots(*ask).expect()
+            assert (process.wait(timeout=20), process.stderr.read()) == (UNHEARD, "")
 
     @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
     def test_follow_beyond_a_restart(self, deployed: Stage) -> None:
