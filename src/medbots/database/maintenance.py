@@ -17,6 +17,7 @@ from medbots.database import (
     lock,
     queries,
     table,
+    type_indexes,
     upkeep,
     wear,
 )
@@ -85,6 +86,8 @@ async def _due(
             yield _left_over(one)
         if found.name == table.NAME:
             yield await _index(connection, model_version)
+            for change in await type_indexes.plan(connection, model_version):
+                yield _type_index(change)
         for place in range(len(upkeep.of_table(found))):
             now = await wear.inspect(connection, found.name)
             if now is None:  # pragma: no cover
@@ -145,6 +148,12 @@ async def _index(connection: connection_module.Connection, model_version: str) -
     return upkeep.Step(upkeep.Kind.INDEX, name, due, why, table.NAME, {"model": model_version})
 
 
+def _type_index(change: type_indexes.Change) -> upkeep.Step:
+    due = change.action is not type_indexes.Action.KEEP
+    evidence = {"action": change.action.value, "rows": change.rows, "share": change.share}
+    return upkeep.Step(upkeep.Kind.INDEX, change.name, due, change.why, table.NAME, evidence)
+
+
 async def _run(
     connection: connection_module.Connection,
     step: upkeep.Step,
@@ -154,6 +163,11 @@ async def _run(
     match step.kind:
         case upkeep.Kind.DROP:
             await builds.drop(connection, step.target, concurrently=True, watch=watch)
+        case upkeep.Kind.INDEX if "action" in step.evidence:
+            changes = await type_indexes.plan(connection, model_version)
+            for change in changes:
+                if (change.name, change.action) == (step.target, step.evidence["action"]):
+                    await type_indexes.apply(connection, change, model_version, watch=watch)
         case upkeep.Kind.INDEX:
             await indexes.ensure(connection, model_version, shared=True, watch=watch)
         case upkeep.Kind.REINDEX:

@@ -147,8 +147,7 @@ def _type_step(change: type_indexes.Change) -> Step:
         type_indexes.Action.KEEP: Action.UNCHANGED,
         type_indexes.Action.DROP: Action.DELETE,
     }[change.action]
-    what = f"{change.rows:,} rows of type {change.resource_type}, {change.share:.1%} of the model's"
-    return Step("index", change.name, action, (f"{what}: {change.reason}",))
+    return Step("index", change.name, action, (change.why,))
 
 
 def _extension_step(vector: extension.Extension) -> Step:

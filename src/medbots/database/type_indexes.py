@@ -44,6 +44,12 @@ class Change:
     """Of the model's rows, 0 to 1."""
     reason: str
 
+    @property
+    def why(self) -> str:
+        """The evidence and the reason, for people."""
+        what = f"{self.rows:,} rows of type {self.resource_type}, {self.share:.1%} of the model's"
+        return f"{what}: {self.reason}"
+
 
 def wanted(counts: Mapping[str, int], standing: Collection[str] = ()) -> frozenset[str]:
     """Return the types that should have an index of their own.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medbots.database import indexes, schema, type_indexes
+from medbots.database import indexes, maintenance, schema, type_indexes
 from tests.support import postgres as support
 from tests.support import store
 
@@ -171,3 +171,27 @@ async def test_any_name_of_a_type_makes_a_name(postgres: support.Database) -> No
     async with store.connected(postgres.url) as connected:
         found = await indexes.find(connected)
     assert {one.resource_type for one in found} == {None, *strange}
+
+
+@pytest.mark.usefixtures("few")
+async def test_maintenance_makes_it_too(postgres: support.Database) -> None:
+    """A dry run of maintenance says what is due; a run builds it, and drops it at its end."""
+    await store.initialised(postgres.url)
+    await _fill(postgres, Observation=300, Condition=20)
+
+    async def maintained(*, dry_run: bool = False) -> list[tuple[bool, bool]]:
+        async with store.connected(postgres.url) as connected:
+            steps = maintenance.maintain(connected, ACTIVE, dry_run=dry_run)
+            return [(one.step.due, one.ran) async for one in steps if one.step.target == CONDITION]
+
+    assert await maintained(dry_run=True) == [(True, False)]
+    assert await _types(postgres) == []
+    assert (await maintained())[0] == (True, True)
+    assert await _types(postgres) == [(CONDITION, True, ACTIVE)]
+    assert (await maintained())[0] == (False, False)
+    async with store.connected(postgres.url) as connected:
+        await connected.execute(
+            "DELETE FROM clinical_embeddings WHERE fhir_resource_type = 'Condition'"
+        )
+    assert await maintained() == [(True, True)]
+    assert await _types(postgres) == []
