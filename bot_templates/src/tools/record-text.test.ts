@@ -78,9 +78,24 @@ describe('what a record refers to is asked for', () => {
     ['too much', { data: Buffer.alloc(5 * 1024 * 1024 + 1).toString('base64') }, 'Attachment'],
   ])('a Binary: %s', async (_name, answer, words) => {
     const url = `http://clinic.example/storage/${BINARY}/${PATIENT}?Expires=1`;
-    const { reply, asked } = await outcome(order(document({ contentType: 'text/plain', url })), { binary: answer });
-    expect(asked).toEqual([`binary ${BINARY}`]);
+    const { reply, asked } = await outcome(order(document({ contentType: 'text/plain', url })), {
+      binary: answer,
+      'binary-facts': { contentType: 'text/plain' },
+    });
+    expect(asked).toEqual([`binary-facts ${BINARY}`, `binary ${BINARY}`]);
     expect(JSON.stringify(reply)).toContain(words);
+  });
+
+  test.each([
+    ['is kept for another patient', { contentType: 'text/plain', securityContext: { reference: 'Patient/other' } }],
+    ['is the code of a bot', { contentType: 'application/javascript' }],
+    ['cannot be read', null],
+  ])('no byte of a Binary that %s', async (_name, facts) => {
+    const answers = { binary: { data: Buffer.from('Lungs clear.').toString('base64') }, 'binary-facts': facts };
+    const attachment = { contentType: 'text/plain', url: `Binary/${BINARY}` };
+    const { reply, asked } = await outcome(order(document(attachment)), answers);
+    expect(asked).toEqual([`binary-facts ${BINARY}`]);
+    expect(JSON.stringify(reply)).not.toContain('Lungs');
   });
 
   test('never a URL of another host', async () => {

@@ -7,7 +7,15 @@
 import { Buffer } from 'node:buffer';
 import { createInterface } from 'node:readline';
 import type { Attachment, Medication, Observation } from '@medplum/fhirtypes';
-import { type AttachmentText, type Content, GREATEST_BYTES, textOfAttachment, tooLarge } from '../lib/attachments.ts';
+import {
+  type AttachmentText,
+  type Binaries,
+  type BinaryFacts,
+  type Content,
+  GREATEST_BYTES,
+  textOfAttachment,
+  tooLarge,
+} from '../lib/attachments.ts';
 import { embeddable } from '../lib/embeddable.ts';
 import { contentHash } from '../lib/embedding-store.ts';
 import { asFailure, BotFailure } from '../lib/failure.ts';
@@ -25,7 +33,7 @@ export type Reply =
   | { kind: 'failure'; id: number; code: string; message: string }
   | { kind: 'ask'; id: number; what: Question; ids: readonly string[] };
 
-type Question = 'binary' | 'medication' | 'observations';
+type Question = 'binary' | 'binary-facts' | 'medication' | 'observations';
 
 /** A Binary as it is told: base64, or the HTTP status instead of 200; none: it could not be read. */
 type BinaryAnswer = { data: string } | { status: number } | null;
@@ -67,9 +75,10 @@ export class RecordTexts {
   }
 
   #sources(baseUrl: string): RecordSources {
-    const binaries = { baseUrl, read: async (id: string) => content((await this.#ask('binary', [id])) as BinaryAnswer) };
+    const binaries: Binaries = { baseUrl, read: (id, refusal) => this.#binary(id, refusal) };
     return {
-      attachment: (attachment: Attachment): Promise<AttachmentText> => textOfAttachment(binaries, attachment),
+      attachment: (attachment: Attachment, owner): Promise<AttachmentText> =>
+        textOfAttachment(binaries, attachment, owner),
       observations: async (ids) => {
         const found = (await this.#ask('observations', ids)) as Observation[];
         const byId = new Map(found.map((observation) => [observation.id, observation]));
@@ -77,6 +86,12 @@ export class RecordTexts {
       },
       medication: async (id) => ((await this.#ask('medication', [id])) as Medication | null) ?? undefined,
     };
+  }
+
+  async #binary(id: string, refusal: (facts: BinaryFacts) => string | undefined): Promise<Content> {
+    const facts = (await this.#ask('binary-facts', [id])) as BinaryFacts | null;
+    const reason = facts === null ? 'its Binary could not be read' : refusal(facts);
+    return reason === undefined ? content((await this.#ask('binary', [id])) as BinaryAnswer) : { reason };
   }
 
   #ask(what: Question, ids: readonly string[]): Promise<unknown> {

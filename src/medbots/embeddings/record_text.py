@@ -160,6 +160,11 @@ class RecordTexts:
                 return await self._reader.records("Observation", ids)
             case "medication":
                 return await self._reader.record("Medication", ids[0])
+            case "binary-facts":
+                try:
+                    return await self._reader.record("Binary", ids[0])
+                except errors.NotAllowedError:
+                    return None
             case _:
                 found = await self._reader.binary(ids[0])
                 if isinstance(found, int):
