@@ -261,12 +261,12 @@ def test_reset(fake: Stack, tmp_path: Path) -> None:
 
 
 def test_reset_asks(fake: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a terminal the answer no changes nothing."""
+    """At a terminal the answer no changes nothing: exit 1."""
     fake.layout.root.mkdir()
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(typer, "confirm", lambda *_, **__: False)
-    assert boundary.run(["local", "reset"]) == 130
+    assert boundary.run(["local", "reset"]) == 1
     assert fake.did == []
 
 
