@@ -107,7 +107,9 @@ class TestApproved:
         task = matter.start()["taskId"]
         first = matter.approve(task, people.doctor)
         assert (first["status"], first["businessStatus"]) == ("requested", "awaiting-second")
-        refused(matter.approve(task, people.doctor), "SECOND_PERSON_NEEDED", "UNAUTHORIZED")
+        again = matter.approve(task, people.doctor)
+        assert (again["businessStatus"], again["alreadyDone"]) == ("awaiting-second", True)
+        assert len(matter.trail("approval_granted")) == 1
         assert matter.written() == {}
         assert matter.approve(task, people.pharmacist)["status"] == "completed"
         (request,) = matter.records("MedicationRequest")
@@ -141,6 +143,8 @@ class TestApproved:
         (note,) = matter.records("DocumentReference")
         (origin,) = matter.origins(f"DocumentReference/{note['id']}")
         assert origin["id"] == answer["provenanceId"]
+        version = f"DocumentReference/{note['id']}/_history/{note['meta']['versionId']}"
+        assert origin["entity"][-1] == {"role": "derivation", "what": {"reference": version}}
         result = commands.values(matter.task(task), "output", "result")
         assert result == [{"reference": f"DocumentReference/{note['id']}"}]
 

@@ -1,4 +1,4 @@
-import type { Communication, Provenance, Resource, Task } from '@medplum/fhirtypes';
+import type { Communication, DocumentReference, Provenance, Resource, Task } from '@medplum/fhirtypes';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Member, type Output, useClinic } from '../../test/support/clinic.ts';
 import { Case } from '../../test/support/commands.ts';
@@ -83,6 +83,8 @@ describe('after a crash at any request', () => {
       results: await Promise.all(results.map(async ({ reference }) => existing(reference))),
       targeted: [...targets].every((target) => results.some(({ reference }) => reference === target)),
       claims: Case.values(task.output, 'claim').length,
+      // Each origin of an effect says which versions it is about.
+      versions: origins.every(({ target, entity = [] }) => entity.filter((each) => each.role === 'derivation').length === target.length),
     };
   }
 
@@ -118,6 +120,7 @@ describe('after a crash at any request', () => {
         results: Object.values(makes).map(() => true),
         targeted: true,
         claims: 0,
+        versions: true,
       };
       for (let at = 1, requests = Infinity; at <= requests; at++) {
         for (const [moment, lives, retries] of LOSSES) {
@@ -192,6 +195,47 @@ describe('after a crash at any request', () => {
     expect(await about.written()).toEqual({ Task: 2 });
   });
 
+  test('a letter whose referral may not be made any more is taken back, and who has worked on it keeps it', async () => {
+    await clinic.setFeatures('bots');
+    for (const edited of [false, true]) {
+      const about = await Case.open(clinic);
+      const { taskId } = await about.referral();
+      await dieWith(about, taskId as string, { DocumentReference: 1, Task: 1 });
+      const [letter] = await clinic.find<DocumentReference>('DocumentReference', `patient=Patient/${about.patient.id}`);
+      if (edited) {
+        await clinic.doctor.client.updateResource<DocumentReference>({ ...(letter as DocumentReference), description: 'mine' });
+      }
+      await clinic.admin.deleteResource('Encounter', about.encounter.id);
+      later(LATER_MS);
+      expect(await queue.run({ action: 'sweep' }, physician)).toMatchObject({ recovered: 0, failed: 1 });
+      expect(await queue.run({ action: 'sweep' }, physician)).toMatchObject({ recovered: 0, failed: 0 });
+      vi.useRealTimers();
+      const task = await about.task(taskId as string);
+      expect(task).toMatchObject({ status: 'failed', businessStatus: { coding: [{ code: 'target-changed' }] } });
+      expect(await clinic.admin.readResource('DocumentReference', letter?.id as string, { cache: 'reload' })).toMatchObject(
+        edited ? { status: 'current' } : { status: 'entered-in-error', docStatus: 'entered-in-error' }
+      );
+      const origins = await clinic.find<Provenance>('Provenance', `target=DocumentReference/${letter?.id as string}`);
+      expect(origins.map(({ activity }) => activity?.coding?.[0]?.code)).toEqual(edited ? [] : ['CANCEL']);
+    }
+  });
+
+  test('a letter whose referral somebody cancelled in the middle is taken back', async () => {
+    await clinic.setFeatures('bots');
+    const about = await Case.open(clinic);
+    const { taskId } = await about.referral();
+    await dieWith(about, taskId as string, { DocumentReference: 1, Task: 1 });
+    await clinic.doctor.client.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'cancelled' });
+    later(LATER_MS);
+    await queue.run({ taskId: taskId as string, decision: 'approve' }, physician);
+    vi.useRealTimers();
+    expect(await about.task(taskId as string)).toMatchObject({ status: 'cancelled' });
+    const letters = await clinic.find<DocumentReference>('DocumentReference', `patient=Patient/${about.patient.id}`);
+    expect(letters.map(({ status }) => status)).toEqual(['entered-in-error']);
+    expect(await clinic.find('ServiceRequest', `patient=Patient/${about.patient.id}`)).toEqual([]);
+    expect(await clinic.find('Provenance', `target=Task/${taskId as string}`)).toHaveLength(1);
+  });
+
   test('what may not be done any more fails, instead of being tried for ever', async () => {
     await clinic.setFeatures('bots');
     const about = await Case.open(clinic);
@@ -207,6 +251,19 @@ describe('after a crash at any request', () => {
       businessStatus: { coding: [{ code: 'target-changed' }] },
     });
   });
+
+  /** Leaves a claim behind when just so much is written. */
+  async function dieWith(about: Case, taskId: string, written: Record<string, number>): Promise<void> {
+    for (let at = 1; JSON.stringify(await about.written()) !== JSON.stringify(written); at++) {
+      await queue.run({ taskId, decision: 'approve' }, physician, new MortalFetch(at, 'after'));
+      expect((await about.task(taskId)).status).not.toBe('completed');
+      if ((await about.task(taskId)).status === 'in-progress') {
+        later(LATER_MS);
+      }
+    }
+    vi.useRealTimers();
+    expect((await about.task(taskId)).status).toBe('in-progress');
+  }
 
   /** Leaves a claim behind, with nothing written. */
   async function die(about: Case, taskId: string): Promise<void> {

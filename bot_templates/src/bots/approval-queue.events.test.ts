@@ -1,4 +1,4 @@
-import type { AuditEvent, MedicationRequest, Subscription, Task } from '@medplum/fhirtypes';
+import type { AuditEvent, Communication, MedicationRequest, Provenance, Subscription, Task } from '@medplum/fhirtypes';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Member, type Output, useClinic } from '../../test/support/clinic.ts';
 import { Case } from '../../test/support/commands.ts';
@@ -181,11 +181,14 @@ describe('Approval Queue Bot, by its subscription', () => {
 
     test('by both of two, each counts', async () => {
       const { taskId } = await about.medication();
+      await settled(taskId);
       await edit(taskId, pharmacist, { status: 'accepted' });
       await reaches(taskId, 'requested', 'awaiting-second');
+      await settled(taskId);
+      // The same person again changes nothing, and the Task waits for the other as before.
       await edit(taskId, pharmacist, { status: 'accepted' });
-      await until(async () => (await refusals(taskId)).length === 1);
       await reaches(taskId, 'requested', 'awaiting-second');
+      expect(await clinic.audits('approval_granted', `&entity=Task/${taskId as string}`)).toHaveLength(1);
       await edit(taskId, physician, { status: 'accepted' });
       await reaches(taskId, 'completed');
       expect(await about.written()).toEqual({ Task: 1, MedicationRequest: 1 });
@@ -379,18 +382,32 @@ describe('Approval Queue Bot, by its subscription', () => {
       expect(await about.written()).toEqual({ Task: 1 });
     });
 
-    test('so often that its history cannot be read whole, it is not approved', async () => {
-      const { taskId } = await about.note();
+    const editOften = async (taskId: string, times: number): Promise<void> => {
       await settled(taskId);
       await listen(false);
-      for (let index = 0; index < 100; index++) {
-        await clerk.client.updateResource<Task>({ ...(await about.task(taskId as string)), description: `edit ${index}` });
+      let task = await about.task(taskId);
+      for (let index = 0; index < times; index++) {
+        task = await clerk.client.updateResource<Task>({ ...task, description: `edit ${index}` });
       }
       await listen(true);
-      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({
-        success: false,
-        details: { reason: 'HISTORY_TOO_LONG' },
-      });
+    };
+
+    test('so often that its history has several pages, it is approved as before', async () => {
+      const { taskId } = await about.note();
+      await editOften(taskId as string, 220);
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({ status: 'completed' });
+      expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
+    });
+
+    test('in its command, and edited so often then that the change is on another page, it fails', async () => {
+      const { taskId } = await about.note('The patient is well.');
+      await settled(taskId);
+      await listen(false);
+      const task = await about.task(taskId as string);
+      await edit(taskId, clerk, { input: input(task, (text) => text.replace('well', 'dead')) });
+      await edit(taskId, clerk, { input: task.input as Task['input'] & object });
+      await editOften(taskId as string, 120);
+      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({ details: { reason: 'TAMPERED' } });
       expect(await about.written()).toEqual({ Task: 1 });
     });
   });
@@ -406,6 +423,72 @@ describe('Approval Queue Bot, by its subscription', () => {
         success: false,
         details: { reason: 'WRONG_STATUS', status },
       });
+    });
+
+    const ends = async (taskId: unknown) => ({
+      origins: await clinic.find<Provenance>('Provenance', `target=Task/${taskId as string}`),
+      messages: await clinic.find<Communication>('Communication', `subject=Patient/${about.patient.id}`),
+    });
+
+    test.each([
+      ['rejected', 'A command that you handed in was rejected.'],
+      ['cancelled', 'A command that you handed in was ended by hand, and was not carried out.'],
+      ['entered-in-error', 'A command that you handed in was ended by hand, and was not carried out.'],
+    ] as const)('as %s, that is written down like a rejection, once, of who did it', async (status, words) => {
+      const { taskId } = await about.note('Suicidal thoughts.');
+      await settled(taskId);
+      await edit(taskId, nurse, { status });
+      await until(async () => (await ends(taskId)).origins.length === 1);
+      await settled(taskId);
+      await edit(taskId, clerk, { description: 'seen' });
+      await settled(taskId);
+      await clinic.execute('approval-queue', { action: 'sweep' });
+      const { origins, messages } = await ends(taskId);
+      expect(origins).toHaveLength(1);
+      expect(origins[0]?.agent.at(-1)).toMatchObject({
+        type: { coding: [{ code: 'verifier' }] },
+        who: { reference: `Practitioner/${nurse.profile.id}` },
+      });
+      expect(messages).toMatchObject([
+        { recipient: [{ reference: `Practitioner/${clinic.doctor.profile.id}` }], payload: [{ contentString: words }] },
+      ]);
+      const denials = await clinic.audits('approval_denied', `&entity=Task/${taskId as string}`);
+      expect(denials).toHaveLength(1);
+      expect(JSON.stringify([messages, origins, denials])).not.toContain('uicid');
+      expect((await about.task(taskId as string)).status).toBe(status);
+    });
+
+    test('by an application, which no Provenance can refer to, it is named all the same', async () => {
+      const { taskId } = await about.note();
+      await settled(taskId);
+      const application = await clinic.application();
+      await application.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'cancelled' });
+      const [origin] = await until(async () => {
+        const { origins } = await ends(taskId);
+        return origins.length > 0 && origins;
+      });
+      expect(origin?.agent.at(-1)?.who).toEqual({ display: expect.stringMatching(/^ClientApplication\//) as unknown });
+    });
+
+    test('while nobody listened, the next sweep writes it down, and the one after that nothing', async () => {
+      const { taskId } = await about.note();
+      await settled(taskId);
+      await listen(false);
+      await edit(taskId, nurse, { status: 'rejected' });
+      await listen(true);
+      expect((await ends(taskId)).origins).toEqual([]);
+      expect(await clinic.execute('approval-queue', { action: 'sweep' })).toMatchObject({ completed: 1 });
+      expect(await clinic.execute('approval-queue', { action: 'sweep' })).toMatchObject({ completed: 0 });
+      const { origins, messages } = await ends(taskId);
+      expect([origins.length, messages.length]).toEqual([1, 1]);
+    });
+
+    test('it sets off no run beyond that of the edit itself', async () => {
+      const { taskId } = await about.note();
+      const before = await settled(taskId);
+      await edit(taskId, nurse, { status: 'rejected' });
+      await until(async () => (await ends(taskId)).origins.length === 1);
+      expect(await settled(taskId)).toBe(before + 1);
     });
 
     test.each(['requested', 'on-hold', 'accepted'] as const)('it is not revived as %s', async (status) => {

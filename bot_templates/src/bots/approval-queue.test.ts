@@ -99,7 +99,9 @@ describe('Approval Queue Bot', () => {
         `Task/${taskId}`,
         `Encounter/${about.encounter.id}`,
         `Observation/${observation.id}`,
+        `DocumentReference/${note.id}/_history/${note.meta?.versionId}`,
       ]);
+      expect(origin.entity?.at(-1)?.role).toBe('derivation');
       const message = await one<Communication>('Communication', `subject=Patient/${about.patient.id}`);
       expect(message).toMatchObject({
         recipient: [{ reference: `Practitioner/${clinic.doctor.profile.id}` }],
@@ -133,6 +135,10 @@ describe('Approval Queue Bot', () => {
       expect(origin.target.map(({ reference }) => reference)).toEqual([
         `DocumentReference/${letter.id}`,
         `ServiceRequest/${request.id}`,
+      ]);
+      expect(versionsOf(origin)).toEqual([
+        `DocumentReference/${letter.id}/_history/${letter.meta?.versionId}`,
+        `ServiceRequest/${request.id}/_history/${request.meta?.versionId}`,
       ]);
     });
 
@@ -181,10 +187,11 @@ describe('Approval Queue Bot', () => {
         meta: { security: [{ code: 'AIAST' }] },
       });
       const origin = await one<Provenance>('Provenance', `target=Condition/${before.id}`);
-      expect(origin.entity?.at(-1)).toMatchObject({
+      expect(origin.entity?.at(-2)).toMatchObject({
         role: 'revision',
         what: { reference: `Condition/${before.id}/_history/${before.meta.versionId}` },
       });
+      expect(versionsOf(origin)).toEqual([`Condition/${before.id}/_history/${now.meta?.versionId}`]);
     });
 
     test('a stop of a medication as a proposal that says not to', async () => {
@@ -260,7 +267,13 @@ describe('Approval Queue Bot', () => {
       await role(clinic, both, { code: 'pharmacist' });
       const { taskId } = await about.medication();
       expect(await approve(taskId, both)).toMatchObject({ businessStatus: 'awaiting-second' });
-      refused(await approve(taskId, both), 'SECOND_PERSON_NEEDED', 'UNAUTHORIZED');
+      // They may not have heard the first answer: it is no refusal, and no second approval either.
+      expect(await approve(taskId, both)).toMatchObject({
+        success: true,
+        businessStatus: 'awaiting-second',
+        alreadyDone: true,
+      });
+      expect(await trail('approval_granted')).toHaveLength(1);
       expect(await about.written()).toEqual({ Task: 1 });
       // Whoever comes second gives the role that is left.
       expect(await approve(taskId, physician)).toMatchObject({ status: 'completed' });
@@ -271,6 +284,69 @@ describe('Approval Queue Bot', () => {
       await approve(taskId, physician);
       refused(await approve(taskId, await clinic.member('doctor')), 'OTHER_ROLE_NEEDED', 'UNAUTHORIZED');
       refused(await approve(taskId, nurse), 'ROLE_NOT_ALLOWED', 'UNAUTHORIZED');
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
+    test('is asked for again by the first, who may say again what they saw or made of it, and nothing else', async () => {
+      const { taskId, commandId } = await about.medication({ dosage: '500 mg' });
+      const modifications = { dosage: '250 mg' };
+      await approve(taskId, physician, { modifications, commandSha256: commandId as string });
+      const given = { success: true, status: 'requested', businessStatus: 'awaiting-second', alreadyDone: true };
+      expect(await approve(taskId, physician, { modifications, commandSha256: commandId as string })).toMatchObject(given);
+      expect(await approve(taskId, physician, { modifications })).toMatchObject(given);
+      expect(await approve(taskId, physician)).toMatchObject(given);
+      refused(await approve(taskId, physician, { commandSha256: 'f'.repeat(64) }), 'COMMAND_DIFFERS');
+      expect(await approve(taskId, physician, { modifications: { dosage: '1 g' } })).toMatchObject({
+        errorCode: 'INVALID_INPUT',
+      });
+      expect(await trail('approval_granted')).toHaveLength(1);
+      expect(Case.values((await about.task(taskId as string)).output, 'approval')).toHaveLength(1);
+    });
+
+    test('counts the first only while they may approve: who has left is dropped, and the trail says so', async () => {
+      const leaving = await clinic.member();
+      await role(clinic, leaving, { code: 'doctor' });
+      const { taskId } = await about.medication();
+      await approve(taskId, leaving);
+      const [held] = await clinic.find<PractitionerRole>('PractitionerRole', `practitioner=Practitioner/${leaving.profile.id}`);
+      await clinic.admin.updateResource<PractitionerRole>({ ...(held as PractitionerRole), active: false });
+      expect(await approve(taskId, pharmacist)).toMatchObject({
+        success: true,
+        businessStatus: 'awaiting-second',
+        warnings: ['EARLIER_APPROVAL_LAPSED'],
+      });
+      expect(await about.written()).toEqual({ Task: 1 });
+      expect(Case.values((await about.task(taskId as string)).output, 'approval')).toEqual([
+        { reference: `Practitioner/${pharmacist.profile.id}` },
+      ]);
+      const [lapsed] = await trail('approval_refused');
+      expect(lapsed?.outcomeDesc).toContain('NO_ACTIVE_ROLE');
+      expect(JSON.stringify(lapsed)).toContain(`Practitioner/${leaving.profile.id}`);
+      expect(await approve(taskId, physician)).toMatchObject({ status: 'completed' });
+      const { agent } = await one<Provenance>('Provenance', `entity=Task/${taskId as string}`);
+      expect(agent.slice(1).map(({ who }) => who.reference)).toEqual([
+        `Practitioner/${pharmacist.profile.id}`,
+        `Practitioner/${physician.profile.id}`,
+      ]);
+    });
+
+    test.each([
+      ['is not active any more', 'INACTIVE_PRACTITIONER'],
+      ['has another role now', 'ROLE_NOT_ALLOWED'],
+    ] as const)('drops a first approver who %s', async (_name, reason) => {
+      const leaving = await clinic.member();
+      await role(clinic, leaving, { code: 'doctor' });
+      const { taskId } = await about.medication();
+      await approve(taskId, leaving);
+      if (reason === 'INACTIVE_PRACTITIONER') {
+        await clinic.admin.updateResource<Practitioner>({ ...leaving.profile, active: false });
+      } else {
+        const [held] = await clinic.find<PractitionerRole>('PractitionerRole', `practitioner=Practitioner/${leaving.profile.id}`);
+        const code = [{ coding: [{ system: HL7_ROLES, code: 'pharmacist' }] }];
+        await clinic.admin.updateResource<PractitionerRole>({ ...(held as PractitionerRole), code });
+      }
+      expect(await approve(taskId, pharmacist)).toMatchObject({ businessStatus: 'awaiting-second' });
+      expect((await trail('approval_refused'))[0]?.outcomeDesc).toContain(reason);
       expect(await about.written()).toEqual({ Task: 1 });
     });
 
@@ -371,6 +447,29 @@ describe('Approval Queue Bot', () => {
       }
       refused(await approve(taskId, member), 'NO_ACTIVE_ROLE', 'UNAUTHORIZED');
       await stillWaiting();
+    });
+
+    test('and tells the audit trail of which command and patient, whatever the reason', async () => {
+      const { commandId } = await about.note();
+      const reasons = [];
+      for (const member of [await clinic.member(), pharmacist, clinic.doctor]) {
+        reasons.push((await approve(taskId, member)).details.reason);
+      }
+      expect(reasons).toEqual(['NO_ACTIVE_ROLE', 'ROLE_NOT_ALLOWED', 'OWN_COMMAND']);
+      const events = await clinic.audits('approval_refused', `&entity=Task/${taskId}`);
+      expect(events).toHaveLength(3);
+      for (const { entity = [] } of events) {
+        expect(entity.map(({ what, name }) => name ?? what?.reference)).toEqual(
+          expect.arrayContaining([`Patient/${about.patient.id}`, commandId])
+        );
+      }
+    });
+
+    test('somebody without a role alike, whether there is such a Task or not', async () => {
+      const member = await clinic.member();
+      const here = await approve(taskId, member);
+      const nowhere = await approve('7f1f9b1e-0000-4000-8000-000000000000', member);
+      expect(nowhere).toEqual(here);
     });
 
     test("somebody with another person's role", async () => {
@@ -604,7 +703,18 @@ describe('Approval Queue Bot', () => {
       expect(await approve(taskId, physician)).toMatchObject({ status: 'completed' });
     });
 
-    test('what somebody has cancelled by hand', async () => {
+    test('what somebody has cancelled by hand, and makes up for the event that did not report it', async () => {
+      const { taskId } = await about.note();
+      await clinic.doctor.client.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'cancelled' });
+      refused(await approve(taskId, physician), 'WRONG_STATUS');
+      refused(await approve(taskId, physician), 'WRONG_STATUS');
+      const origin = await one<Provenance>('Provenance', `target=Task/${taskId as string}`);
+      expect(origin.agent.at(-1)?.who.reference).toBe(`Practitioner/${clinic.doctor.profile.id}`);
+      await one<Communication>('Communication', `subject=Patient/${about.patient.id}`);
+      expect(await trail('approval_denied')).toHaveLength(1);
+    });
+
+    test('what somebody has cancelled, either', async () => {
       const { taskId } = await about.note();
       await clinic.doctor.client.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'cancelled' });
       refused(await approve(taskId, physician), 'WRONG_STATUS');
@@ -749,6 +859,11 @@ describe('Approval Queue Bot', () => {
     expectOutput(await clinic.execute('approval-queue', input, physician.client), output);
   });
 });
+
+/** The versions that a Provenance is about. */
+function versionsOf({ entity = [] }: Provenance): (string | undefined)[] {
+  return entity.filter(({ role: each }) => each === 'derivation').map(({ what }) => what.reference);
+}
 
 /** Gives somebody a role, by default an active one. */
 async function role(

@@ -136,6 +136,23 @@ describe('Billing Code Suggester Bot, when it runs', () => {
     expect(output.taskId).not.toBe(foreign.id);
   });
 
+  test('a Task in the very form of a command, which the Command Processor did not make, keeps nobody from one', async () => {
+    const visit = await Visit.open(clinic);
+    await visit.condition('I10');
+    const { taskId } = await visit.suggest();
+    const { id: _id, meta: _meta, ...copy } = await clinic.admin.readResource('Task', taskId as string);
+    await clinic.admin.deleteResource('Task', taskId as string);
+    const forged = await clinic.doctor.client.createResource<Task>(copy as Task);
+    const output = await visit.suggest();
+    expect(output).toMatchObject({ success: true, taskId: expect.any(String) as unknown });
+    expect(output.taskId).not.toBe(forged.id);
+    expect(output.warnings).toContain('FORGED_TASK_IGNORED');
+    const told = await clinic.audits('approval_refused', `&entity=Task/${forged.id as string}`);
+    expect(told[0]).toMatchObject({ outcome: '8' });
+    // The true one is found beside it from then on.
+    expect(await visit.suggest()).toMatchObject({ taskId: output.taskId, command: { duplicate: true } });
+  });
+
   test('a suggestion that was rejected may be made anew', async () => {
     const visit = await Visit.open(clinic);
     await visit.condition('I10');

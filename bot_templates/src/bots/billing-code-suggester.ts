@@ -104,8 +104,10 @@ async function hand(run: BotRun, input: BotInput, record: EncounterRecord, sugge
   const [open] = await Promise.all([openTask(run, record), run.audit.require(suggestionAudit(record, suggested))]);
   try {
     const submitted =
-      open === undefined ? await submitSuggestion(run, record, suggestion, suggested.model) : alreadyOpen(open);
-    return output(suggested, submitted, submitted.warnings);
+      open.taskId === undefined
+        ? await submitSuggestion(run, record, suggestion, suggested.model)
+        : alreadyOpen(open.taskId);
+    return output(suggested, submitted, [...submitted.warnings, ...(open.forged ? ['FORGED_TASK_IGNORED'] : [])]);
   } catch (error) {
     const failure = asFailure(error, BOT.unforeseen);
     if (run.bySubscription(input)) {

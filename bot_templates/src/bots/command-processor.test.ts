@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AccessPolicyResource, AuditEvent, Flag, Identifier, Provenance, Task } from '@medplum/fhirtypes';
+import type { MedplumClient } from '@medplum/core';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Clinic, type Output, useClinic } from '../../test/support/clinic.ts';
 import { Case, CPT, ICD, INTERPRETATION, RXNORM, SNOMED } from '../../test/support/commands.ts';
@@ -41,7 +42,10 @@ describe('Command Processor Bot', () => {
         id: output.provenanceId,
         reason: [{ coding: [{ code: 'AIAST' }] }],
         agent: [{ who: { reference: flag?.author?.reference } }],
-        entity: [{ what: { reference: `Observation/${observation.id}` } }],
+        entity: [
+          { role: 'source', what: { reference: `Observation/${observation.id}` } },
+          { role: 'derivation', what: { reference: `Flag/${flag?.id}/_history/${flag?.meta?.versionId}` } },
+        ],
       });
       expect(await trail('command_executed')).toHaveLength(1);
       expect(await about.written()).toEqual({ Flag: 1 });
@@ -334,10 +338,21 @@ describe('Command Processor Bot', () => {
       expect(await about.flag(high.id, 'abnormal', 'H')).toMatchObject({ action: 'executed', duplicate: true });
     });
 
-    test('are off unless both secrets are set', async () => {
-      await clinic.setSecrets({ QUIET_HOURS: '00:00-00:00' });
+    test('without a time zone are at every hour, and each answer warns of it', async () => {
+      await clinic.setSecrets({ QUIET_HOURS: '00:00-00:01' });
+      const high = await about.potassium(5.6, { referenceRange: [{ low: potassium(3.5), high: potassium(5.1) }] });
+      const warnings = ['QUIET_HOURS_INCOMPLETE'];
+      expect(await about.flag(high.id, 'abnormal', 'H')).toMatchObject({ action: 'queued', warnings });
+      const critical = await about.potassium(6.9);
+      expect(await about.flag(critical.id)).toMatchObject({ action: 'executed', warnings });
+      expect(await about.note('Sleeps.', { confidence: 0.4 })).toMatchObject({ action: 'blocked', warnings });
+    });
+
+    test('of a time zone without hours are off, and each answer warns of it', async () => {
+      await clinic.setSecrets({ QUIET_HOURS_TZ: 'Europe/Zurich' });
       const observation = await about.potassium(6.8);
-      expect(await about.flag(observation.id, 'abnormal', 'H')).toMatchObject({ action: 'executed' });
+      const output = await about.flag(observation.id, 'abnormal', 'H');
+      expect(output).toMatchObject({ action: 'executed', warnings: ['QUIET_HOURS_INCOMPLETE'] });
     });
 
     test.each([
@@ -459,18 +474,9 @@ describe('Command Processor Bot', () => {
       });
     });
 
-    test('a command whose identifier somebody else put on a Task or a Flag', async () => {
-      const { taskId, commandId } = await about.note();
-      await clinic.admin.deleteResource('Task', taskId as string);
+    test('a command whose identifier somebody else put on a Flag', async () => {
       const identifier = (value: unknown): Identifier[] => [{ system: 'urn:medbots/command', value: value as string }];
-      await clinic.create<Task>({
-        resourceType: 'Task',
-        status: 'completed',
-        intent: 'proposal',
-        identifier: identifier(commandId),
-      });
       const taken = { success: false, errorCode: 'SAFETY_BLOCKED', blockReason: 'IDENTIFIER_TAKEN' };
-      expect(await about.note()).toMatchObject(taken);
       const observation = await about.potassium();
       const flag = await about.flag(observation.id);
       await clinic.admin.deleteResource('Flag', flag.executedResourceId as string);
@@ -482,6 +488,143 @@ describe('Command Processor Bot', () => {
         identifier: identifier(flag.commandId),
       });
       expect(await about.flag(observation.id)).toMatchObject(taken);
+    });
+  });
+
+  describe('is not kept from a command', () => {
+    /** A Task like that of a command, by somebody who has worked out its id. */
+    const forge = async (command: Output, more: Partial<Task> = {}): Promise<Task> => {
+      const { id: _, meta: __, ...copy } = await about.task(command.taskId as string);
+      await clinic.admin.deleteResource('Task', command.taskId as string);
+      return clinic.doctor.client.createResource<Task>({ ...copy, ...more } as Task);
+    };
+    const forgeries = () => clinic.audits('approval_refused', `&patient=Patient/${about.patient.id}`);
+
+    test('by a Task with its identifier, code and content: a true one is queued, and the forgery is told of', async () => {
+      const submit: Record<string, () => Promise<Output>> = {
+        note: () => about.note(),
+        billing: () => about.billing(),
+        referral: () => about.referral(),
+        medication: () => about.medication(),
+      };
+      for (const [name, again] of Object.entries(submit)) {
+        const forged = await forge(await again());
+        const output = await again();
+        expect({ name, ...output }).toMatchObject({ success: true, action: 'queued', warnings: ['FORGED_TASK_IGNORED'] });
+        expect(output.duplicate).toBeUndefined();
+        expect(output.taskId).not.toBe(forged.id);
+        // From then on the true one is found, beside the other.
+        expect(await again()).toMatchObject({ taskId: output.taskId, duplicate: true });
+        expect(Case.values((await about.task(output.taskId as string)).input, 'command-sha256')).toEqual([output.commandId]);
+      }
+      const events = await forgeries();
+      expect(events).toHaveLength(8);
+      expect(events[0]).toMatchObject({ outcome: '8' });
+    });
+
+    test('by several of them, nor in a race: one Task is made', async () => {
+      const { id: _, meta: __, ...copy } = await forge(await about.note());
+      await clinic.doctor.client.createResource<Task>(copy as Task);
+      const outputs = await Promise.all([about.note(), about.note(), about.note()]);
+      expect(new Set(outputs.map(({ taskId }) => taskId)).size).toBe(1);
+      expect(outputs.filter(({ duplicate }) => !duplicate)).toHaveLength(1);
+      expect(await about.tasks()).toHaveLength(3);
+    });
+
+    test('by a true Task that was deleted and put back', async () => {
+      const { taskId } = await about.note();
+      const task = await about.task(taskId as string);
+      await clinic.admin.deleteResource('Task', taskId as string);
+      await clinic.doctor.client.updateResource<Task>(task);
+      const output = await about.note();
+      expect(output).toMatchObject({ action: 'queued', warnings: ['FORGED_TASK_IGNORED'] });
+      expect(output.taskId).not.toBe(taskId);
+    });
+
+    test('but where there are more of them than can be looked into, nothing goes on, and it is said', async () => {
+      const { id: _, meta: __, ...copy } = await forge(await about.note());
+      await Promise.all(Array.from({ length: 20 }, () => clinic.doctor.client.createResource<Task>(copy as Task)));
+      expect(await about.note()).toMatchObject({ success: false, blockReason: 'IDENTIFIER_TAKEN' });
+    });
+
+    test.each(['completed', 'rejected', 'in-progress'] as const)('of a critical flag, by a forged Task that is %s', async (status) => {
+      const observation = await about.potassium(6.8, { status: 'preliminary' });
+      await forge(await about.flag(observation.id), { status });
+      await clinic.admin.updateResource({ ...observation, status: 'final' });
+      const output = await about.flag(observation.id);
+      expect(output).toMatchObject({ action: 'executed', warnings: ['FORGED_TASK_IGNORED'] });
+      expect(await clinic.find('Flag', `patient=Patient/${about.patient.id}`)).toHaveLength(1);
+    });
+  });
+
+  describe('carries a critical flag out', () => {
+    const waiting = async () => {
+      const observation = await about.potassium(6.8, { status: 'preliminary' });
+      const { taskId } = await about.flag(observation.id);
+      await clinic.admin.updateResource({ ...observation, status: 'final' });
+      const again = (): Promise<Output> => about.flag(observation.id);
+      const set = async (by: MedplumClient, status: Task['status']): Promise<void> => {
+        await by.updateResource<Task>({ ...(await about.task(taskId as string)), status });
+      };
+      return { taskId, again, set };
+    };
+
+    test.each(['rejected', 'cancelled', 'completed', 'in-progress'] as const)(
+      'though an application has set its Task to %s: nobody said no, and nobody did it',
+      async (status) => {
+        const { again, set } = await waiting();
+        await set(await clinic.application(), status);
+        expect(await again()).toMatchObject({ action: 'executed' });
+      }
+    );
+
+    test('though a person has edited a Task that an application had rejected', async () => {
+      const { again, set, taskId } = await waiting();
+      await set(await clinic.application(), 'rejected');
+      await clinic.doctor.client.updateResource<Task>({ ...(await about.task(taskId as string)), description: 'seen' });
+      expect(await again()).toMatchObject({ action: 'executed' });
+    });
+
+    test('but not against a person who rejected it, here or by hand, whatever the Task says now', async () => {
+      const byHand = await waiting();
+      await byHand.set(clinic.doctor.client, 'rejected');
+      expect(await byHand.again()).toMatchObject({ action: 'ended', duplicate: true });
+      await byHand.set(await clinic.application(), 'requested');
+      expect(await byHand.again()).toMatchObject({ duplicate: true });
+      const here = await waiting();
+      await about.decide(here.taskId, 'reject', (await clinic.member('nurse')).client);
+      await here.set(await clinic.application(), 'requested');
+      expect(await here.again()).toMatchObject({ duplicate: true });
+      expect(await clinic.find('Flag', `patient=Patient/${about.patient.id}`)).toEqual([]);
+    });
+  });
+
+  test('who says beforehand where a flag will come from does not silence the bot', async () => {
+    const observation = await about.potassium();
+    const first = await about.flag(observation.id);
+    const said = await clinic.admin.readResource('Provenance', first.provenanceId as string);
+    await clinic.admin.deleteResource('Provenance', first.provenanceId as string);
+    const { id: _, meta: __, ...copy } = said;
+    const planted = await clinic.doctor.client.createResource<Provenance>({ ...copy, agent: [copy.agent[0] as never] });
+    const again = await about.flag(observation.id);
+    expect(again).toMatchObject({ duplicate: true, executedResourceId: first.executedResourceId });
+    expect(again.provenanceId).not.toBe(planted.id);
+    // And what the bot has said stays the only one of its own.
+    expect(await about.flag(observation.id)).toMatchObject({ provenanceId: again.provenanceId });
+    expect(await clinic.find('Provenance', `target=Flag/${first.executedResourceId as string}`)).toHaveLength(2);
+  });
+
+  test('a flag names the version that was written, also when it has been edited since', async () => {
+    const observation = await about.potassium();
+    const { executedResourceId: id, provenanceId } = await about.flag(observation.id);
+    const flag = (await clinic.admin.readResource('Flag', id as string)) as Flag;
+    await clinic.admin.deleteResource('Provenance', provenanceId as string);
+    await clinic.doctor.client.updateResource<Flag>({ ...flag, status: 'inactive' });
+    const again = await about.flag(observation.id);
+    const origin = (await clinic.admin.readResource('Provenance', again.provenanceId as string)) as Provenance;
+    expect(origin.entity?.at(-1)).toMatchObject({
+      role: 'derivation',
+      what: { reference: `Flag/${id as string}/_history/${flag.meta?.versionId}` },
     });
   });
 

@@ -1,17 +1,20 @@
 import type { Task } from '@medplum/fhirtypes';
 import { write } from '../commands/writing.ts';
-import { BotFailure } from '../failure.ts';
+import { asFailure, BotFailure } from '../failure.ts';
 import type { BotRun, WorkOutput } from '../run.ts';
 import { type Approver, readRoleCodes, requireApprover, requirePerson } from './approvers.ts';
 import { answer } from './answer.ts';
 import { endUntrusted, expire, isExpired, tellEnd } from './end.ts';
 import { finish } from './finish.ts';
+import { type Lapsed, recheckApprovals } from './lapsed.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
+import { completeOrigin } from './origin.ts';
 import { prepare, shownSha256, type Step } from './prepare.ts';
 import { recover } from './recover.ts';
 import { refusal } from './refusal.ts';
 import type { DecisionRequest } from './request.ts';
 import type { Authors, Standing } from './standing.ts';
+import { recordStop, type Stopped } from './stopped.ts';
 import { type Decision, isTerminal, type State } from './states.ts';
 import { type Change, nextVersion } from './versions.ts';
 
@@ -38,7 +41,10 @@ export async function decide(
 ): Promise<WorkOutput> {
   const codes = readRoleCodes(run.secrets);
   // Before anything is read: nobody who may not decide learns whether there is such a Task.
-  const approver = await requireDecider(run, person, request.decision, codes);
+  const approver = await requireDecider(run, person, request.decision, codes).catch(async (error: unknown) => {
+    await nameForAudit(run, request.taskId, authors);
+    throw error;
+  });
   let audited = false;
   let shown: string | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -51,16 +57,30 @@ export async function decide(
     if (before !== undefined) {
       return before;
     }
-    // Who decided had not seen what somebody made of it meanwhile.
+    const given = standing.approvals.some(({ who }) => who === approver.who);
+    // Who decided had not seen what somebody else made of it meanwhile.
     shown ??= shownSha256(standing);
-    if (request.decision === 'approve' && shownSha256(standing) !== shown) {
+    if (request.decision === 'approve' && !given && shownSha256(standing) !== shown) {
       throw refusal('COMMAND_DIFFERS', 'The command was modified meanwhile; look at it again');
     }
-    const step = await prepare(run, device, standing, approver, request);
+    const { standing: counted, lapsed } =
+      request.decision === 'approve' ? await recheckApprovals(run, standing, codes) : { standing, lapsed: [] };
+    let step: Step;
+    try {
+      step = await prepare(run, device, counted, approver, request);
+    } catch (error) {
+      if (asFailure(error, 'DB_ERROR').details?.reason !== 'SECOND_PERSON_NEEDED') {
+        throw error;
+      }
+      // They have approved already, and somebody else must: nothing is granted twice.
+      return { ...answer(run.namespace, standing.own, []), ...(audited ? {} : { alreadyDone: true }) };
+    }
     if (!audited) {
+      await auditLapsed(run, standing, lapsed);
       await audit(run, standing, approver, request, step);
       audited = true;
     }
+    const warnings = lapsed.length === 0 ? step.warnings : [...step.warnings, 'EARLIER_APPROVAL_LAPSED'];
     const written = await write(run, nextVersion(run.namespace, standing, step.change));
     const { claim } = step.change;
     const task = written.changed ? await findClaimed(run, authors, standing, claim) : (written.resource as Task);
@@ -68,13 +88,21 @@ export async function decide(
       continue;
     }
     if (claim === undefined) {
-      return answer(run.namespace, task, step.warnings);
+      return answer(run.namespace, task, warnings);
     }
     const claimed = afterClaim(standing, task, step, claim);
     const done = await finish(run, authors, { standing: claimed, device, facts: step.facts, fresh: true });
-    return answer(run.namespace, done, step.warnings);
+    return answer(run.namespace, done, warnings);
   }
   throw new BotFailure('DB_ERROR', 'The Task was changed again and again; decide again', { taskId: request.taskId });
+}
+
+/**
+ * Finds out whom and what a decision was about that is refused before anything is read, for the audit trail alone: the
+ * answer is the same whether there is such a Task or not.
+ */
+async function nameForAudit(run: BotRun, taskId: string, authors: Authors): Promise<void> {
+  await loadStanding(run, taskId, authors).catch(() => undefined);
 }
 
 async function requireDecider(
@@ -115,14 +143,18 @@ async function unlessWaiting(
   }
   if (isTerminal(state)) {
     await tellEnd(run, standing, device);
+    await completeOrigin(run, authors, standing);
     if (state === AFTER[decision]) {
       return { ...answer(run.namespace, standing.own, []), alreadyDone: true };
     }
     throw wrongStatus(standing.own, run.namespace);
   }
-  if (isExpired(standing)) {
+  if (standing.byHand.kind !== 'stopped' && isExpired(standing)) {
     const task = await expire(run, standing, device);
     throw refusal('EXPIRED', 'The command was not approved in time', { taskId: original.id, status: task.status });
+  }
+  if (standing.byHand.kind === 'stopped') {
+    await recordStop(run, standing as Stopped, device);
   }
   if (standing.byHand.kind === 'stopped' || standing.byHand.kind === 'paused') {
     throw wrongStatus(standing.current, run.namespace);
@@ -167,6 +199,23 @@ function afterClaim(
     claim: { ...claim, since: Date.now() },
     byHand: { kind: 'nothing' },
   };
+}
+
+/** Fail-closed too: that somebody's approval counts no more changes who stands behind a command. */
+async function auditLapsed(run: BotRun, { command, original, queued }: Standing, lapsed: readonly Lapsed[]): Promise<void> {
+  for (const { who, reason } of lapsed) {
+    await run.audit.require({
+      type: 'approval_refused',
+      action: 'E',
+      outcome: '4',
+      outcomeDesc: `UNAUTHORIZED: ${reason}: an approval that was given before counts no more`,
+      patientId: command.patientId,
+      encounterId: command.encounterId,
+      resource: `Task/${original.id}`,
+      commandId: queued.commandId,
+      detail: { command: command.name, approver: who, reason },
+    });
+  }
 }
 
 /** Fail-closed: nothing is decided that is not written down. */

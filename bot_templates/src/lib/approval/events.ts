@@ -8,7 +8,9 @@ import { answer } from './answer.ts';
 import { decide } from './decide.ts';
 import { endUntrusted, expire, isExpired, tellEnd } from './end.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
+import { completeOrigin } from './origin.ts';
 import { type Authors, type Standing, STOPPED } from './standing.ts';
+import { recordStop, type Stopped } from './stopped.ts';
 import { nextVersion } from './versions.ts';
 
 /** Statuses by which a Task asks for nothing, and claims no more than that nothing was done. */
@@ -51,9 +53,11 @@ export async function heed(run: BotRun, authors: Authors, device: string, standi
   const taskId = standing.original.id as string;
   if (standing.state !== 'awaiting-approval' && standing.state !== 'awaiting-second') {
     await tellEnd(run, standing, device);
+    await completeOrigin(run, authors, standing);
     return { taskId, ignored: true };
   }
-  if (isExpired(standing)) {
+  // Whoever ended it did so while it waited; that nobody approved it in time is no news then.
+  if (standing.byHand.kind !== 'stopped' && isExpired(standing)) {
     return answer(run.namespace, await expire(run, standing, device), []);
   }
   switch (standing.byHand.kind) {
@@ -68,22 +72,19 @@ export async function heed(run: BotRun, authors: Authors, device: string, standi
         commandSha256: modifiedSha256,
       } as const;
       try {
-        return await decide(run, authors, device, { who: author, onBehalfOf }, request);
+        const output = await decide(run, authors, device, { who: author, onBehalfOf }, request);
+        if (output.alreadyDone === true && output.status === 'requested') {
+          // One of two who accepts it a second time: it waits for the other all the same.
+          await setBack(run, standing);
+        }
+        return output;
       } catch (error) {
         await putBack(run, standing, error);
         throw error;
       }
     }
     case 'stopped':
-      run.audit.note({
-        type: 'approval_denied',
-        action: 'E',
-        outcome: '0',
-        patientId: run.patientId,
-        resource: run.resource,
-        commandId: run.commandId,
-        detail: { command: standing.command.name, decision: 'stopped', status: standing.current.status },
-      });
+      await recordStop(run, standing as Stopped, device);
       return answer(run.namespace, await stop(run, standing), []);
     default:
       return { ...answer(run.namespace, standing.current, []), ignored: true };
@@ -108,6 +109,10 @@ async function putBack(run: BotRun, standing: Standing, error: unknown): Promise
   if (!notSeen && (code !== 'UNAUTHORIZED' || details?.reason === undefined)) {
     return;
   }
+  await setBack(run, standing);
+}
+
+async function setBack(run: BotRun, standing: Standing): Promise<void> {
   const { state, approvals, modified } = standing;
   const change = { status: 'requested', businessStatus: state as 'awaiting-approval', approvals, modified } as const;
   await write(run, nextVersion(run.namespace, standing, change));

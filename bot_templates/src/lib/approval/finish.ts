@@ -1,8 +1,7 @@
 import type { Provenance, Task } from '@medplum/fhirtypes';
-import { accepted, type Effect, findEffects, referenceTo, requireOurs, writeEffects } from '../commands/carry-out.ts';
+import { accepted, type Effect, findEffects, referenceTo, requireOurs, versionOf, writeEffects } from '../commands/carry-out.ts';
 import type { Command, EffectContext, Facts, Write } from '../commands/kind.ts';
 import { kindOf } from '../commands/kinds.ts';
-import { basisOf } from '../commands/process.ts';
 import { provenance } from '../commands/provenance.ts';
 import { hasTransactions, resolved, unconditional, type Written, write, writeAtOnce, writeOwn } from '../commands/writing.ts';
 import { asFailure, BotFailure } from '../failure.ts';
@@ -12,8 +11,11 @@ import { tellEnd } from './end.ts';
 import { statusOfFailure } from './failure-status.ts';
 import { loadStanding } from './load.ts';
 import { notice, type Outcome } from './notice.ts';
+import { nameVersions, originOf } from './origin.ts';
 import { reassess } from './reassess.ts';
 import type { Authors, Standing } from './standing.ts';
+import { recordStop, type Stopped } from './stopped.ts';
+import { undoParts } from './undo.ts';
 import { type BusinessStatus, type Change, nextVersion } from './versions.ts';
 
 /** For so long after its claim a run writes; far less than what makes a claim stale. */
@@ -50,6 +52,7 @@ export async function finish(run: BotRun, authors: Authors, claimed: Claimed): P
     const failure = asFailure(error, 'DB_ERROR');
     const status = statusOfFailure(failure);
     if (status !== undefined) {
+      await undoParts(run, claimed.standing, claimed.device);
       await fail(run, authors, claimed.standing, status, claimed.device, failure);
     }
     throw failure;
@@ -64,11 +67,13 @@ async function carryOut(run: BotRun, authors: Authors, claimed: Claimed): Promis
   const bots = [authors.queue, authors.processor];
   const found = await findEffects(run, command, commandId, bots);
   if (found.size === kind.makes.length) {
-    const effects = kind.makes.map((type) => ({ resource: found.get(type) as Effect['resource'], created: false }));
+    const effects = kind.makes.map((type) => found.get(type) as Effect);
     return complete(run, authors, claimed, effects, new Map());
   }
-  if (found.size === 0 && standing.byHand.kind === 'stopped') {
-    // The run that claimed it wrote nothing, and since then somebody has put an end to it.
+  if (standing.byHand.kind === 'stopped') {
+    // The run that claimed it did not come to the effect, and since then somebody has put an end to it.
+    await undoParts(run, standing, device);
+    await recordStop(run, standing as Stopped, device);
     return writeLast(run, authors, standing, { ...kept(standing), status: 'cancelled', businessStatus: 'withdrawn' });
   }
   const facts = claimed.facts ?? (await reassess(run, standing, command)).facts;
@@ -107,7 +112,7 @@ async function carryOutAtOnce(
 ): Promise<Task | undefined> {
   const writes = kindOf(command.name).writes(command, context);
   const targets = writes.map(({ fullUrl }) => fullUrl);
-  const origin = originOf(standing, command, targets, context);
+  const origin = originOf(standing, command, { targets }, context);
   const change: Change = {
     ...kept(standing),
     status: 'completed',
@@ -128,9 +133,15 @@ async function carryOutAtOnce(
     if (written === 'changed') {
       return undefined;
     }
-    const effects = written.slice(0, writes.length).map(accepted);
-    await requireOurs(run, effects, context.commandId, bots);
-    return noteExecuted(run, accepted(written.at(-1) as Written).resource as Task);
+    const task = noteExecuted(run, accepted(written.at(-1) as Written).resource as Task);
+    const effects: Effect[] = [];
+    for (const each of written.slice(0, writes.length)) {
+      effects.push(await requireOurs(run, accepted(each), context.commandId, bots));
+    }
+    const said = accepted(written[writes.length] as Written).resource as Provenance;
+    // The command is carried out; what is missing then, a later run or the next sweep makes up for.
+    await nameVersions(run, said, effects.map(versionOf)).catch(() => run.log(`VERSIONS_LATER Task/${task.id} ${run.requestId}`));
+    return task;
   } catch (error) {
     const failure = asFailure(error, 'DB_ERROR');
     // What is refused as a whole may tell step by step what is wrong with it. What took too long may still happen.
@@ -152,7 +163,8 @@ async function complete(
   const command = standing.modified?.command ?? standing.command;
   const targets = effects.map(({ resource }) => referenceTo(resource));
   const now = new Date();
-  const origin = originOf(standing, command, targets, { device, now: now.toISOString() });
+  const versions = effects.map(versionOf);
+  const origin = originOf(standing, command, { targets, versions }, { device, now: now.toISOString() });
   const said = await step<Provenance>(run, standing, resolved(origin, references));
   await step(run, standing, notice(run.namespace, standing, 'executed', device, now));
   return writeLast(run, authors, standing, {
@@ -185,25 +197,6 @@ async function close(run: BotRun, authors: Authors, { standing, device }: Claime
     decidedBy: standing.decidedBy,
     reason: standing.own.statusReason,
     provenance: referenceTo(said),
-  });
-}
-
-function originOf(
-  standing: Standing,
-  command: Command,
-  targets: string[],
-  { device, now }: { device: string; now: string }
-): Write {
-  const target = kindOf(command.name).target?.(command.parameters);
-  const changed = target !== undefined && targets.includes(target);
-  return provenance({
-    targets,
-    activity: changed ? 'UPDATE' : 'CREATE',
-    device,
-    verifiers: standing.approvals.map(({ who }) => who),
-    sources: [`Task/${standing.original.id}`, ...basisOf(command, standing.queued.sources)],
-    revised: changed ? `${target}/_history/${standing.queued.targetVersion}` : undefined,
-    now,
   });
 }
 

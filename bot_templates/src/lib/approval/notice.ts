@@ -5,13 +5,14 @@ import { byIdentifier } from '../commands/writes.ts';
 import type { Standing } from './standing.ts';
 
 /** What became of a command. */
-export type Outcome = 'executed' | 'rejected' | 'withdrawn' | 'expired' | 'failed';
+export type Outcome = 'executed' | 'rejected' | 'withdrawn' | 'stopped' | 'expired' | 'failed';
 
 /** Not a word of the command: whoever wants to know more opens the Task, with the rights they have. */
 const WORDS: Record<Outcome, string> = {
   executed: 'A command that you handed in was approved and carried out.',
   rejected: 'A command that you handed in was rejected.',
   withdrawn: 'A command that you handed in was withdrawn.',
+  stopped: 'A command that you handed in was ended by hand, and was not carried out.',
   expired: 'A command that you handed in was not approved in time, and was not carried out.',
   failed: 'A command that you handed in could not be carried out.',
 };

@@ -61,6 +61,37 @@ async function prepareApproval(
   { modifications, commandSha256 }: DecisionRequest
 ): Promise<Step> {
   requireOthers(standing, approver);
+  // Whoever was given no answer, and asks again, has seen what they approved before.
+  const repeated = isRepeated(standing, approver, modifications, commandSha256);
+  if (!repeated) {
+    requireSeen(standing, modifications, commandSha256);
+  }
+  const modified = modifications === undefined || repeated ? standing.modified : modify(standing, modifications);
+  const command = modified?.command ?? standing.command;
+  const { facts, needed, warnings } = await reassess(run, standing, command).catch((error: unknown) =>
+    endBlocked(run, standing, device, command, error)
+  );
+  const last = completes(needed, standing.approvals, approver);
+  const roles = approver.roles.filter((role) => needed.roles.includes(role));
+  const others = standing.approvals.filter(({ who }) => who !== approver.who);
+  const approvals: Approval[] = [...others, { who: approver.who, roles }];
+  const event = { type: 'approve', last } as const;
+  const change: Change = last
+    ? claimChange(standing, event, 'approve')
+    : { status: 'requested', businessStatus: requireNext(standing, event) as 'awaiting-second' };
+  return {
+    change: { ...change, approvals, modified },
+    facts,
+    warnings: modified === undefined ? warnings : [...warnings, 'COMMAND_MODIFIED'],
+  };
+}
+
+/** @throws BotFailure SAFETY_BLOCKED or INVALID_INPUT unless what is approved is what the Task shows now. */
+function requireSeen(
+  standing: Standing,
+  modifications: DecisionRequest['modifications'],
+  commandSha256: string | undefined
+): void {
   const shown = shownSha256(standing);
   if (commandSha256 !== undefined && commandSha256.toLowerCase() !== shown) {
     throw refusal('COMMAND_DIFFERS', 'The command is another than the one that was shown');
@@ -74,23 +105,21 @@ async function prepareApproval(
       field: 'modifications',
     });
   }
-  const modified = modifications === undefined ? standing.modified : modify(standing, modifications);
-  const command = modified?.command ?? standing.command;
-  const { facts, needed, warnings } = await reassess(run, standing, command).catch((error: unknown) =>
-    endBlocked(run, standing, device, command, error)
+}
+
+/** Whether somebody says again what they have said: the answer to the first may have been lost. */
+function isRepeated(
+  standing: Standing,
+  { who }: Approver,
+  modifications: DecisionRequest['modifications'],
+  commandSha256: string | undefined
+): boolean {
+  const { approvals, modified, queued } = standing;
+  return (
+    approvals.some((each) => each.who === who) &&
+    [undefined, queued.commandId, shownSha256(standing)].includes(commandSha256?.toLowerCase()) &&
+    (modifications === undefined || modify(standing, modifications)?.sha256 === modified?.sha256)
   );
-  const last = completes(needed, standing.approvals, approver);
-  const roles = approver.roles.filter((role) => needed.roles.includes(role));
-  const approvals: Approval[] = [...standing.approvals, { who: approver.who, roles }];
-  const event = { type: 'approve', last } as const;
-  const change: Change = last
-    ? claimChange(standing, event, 'approve')
-    : { status: 'requested', businessStatus: requireNext(standing, event) as 'awaiting-second' };
-  return {
-    change: { ...change, approvals, modified },
-    facts,
-    warnings: modified === undefined ? warnings : [...warnings, 'COMMAND_MODIFIED'],
-  };
 }
 
 /** The hash of the command that a Task shows to who decides about it. */

@@ -35,7 +35,12 @@ export type ByHand =
       modifiedSha256: string | undefined;
     }
   /** Somebody ended it; that always holds. */
-  | { kind: 'stopped' }
+  | {
+      kind: 'stopped';
+      /** `Type/id` of who did, as the server attests it. */
+      author: string | undefined;
+      status: Task['status'];
+    }
   /** Somebody put it aside for now. */
   | { kind: 'paused' };
 
@@ -223,7 +228,7 @@ function handOf(
   const pretends = status === 'completed' || (status === 'in-progress' && own.status !== 'in-progress');
   // Whoever ends it ends it for good, and nobody revives it by setting it back.
   if (!pretends && since.some(({ resource }) => STOPPED.includes(resource?.status ?? ''))) {
-    return { kind: 'stopped' };
+    return { kind: 'stopped', ...stopOf(since) };
   }
   if (status === own.status) {
     return { kind: 'nothing' };
@@ -242,6 +247,12 @@ function handOf(
     default:
       return { kind: 'paused' };
   }
+}
+
+/** Who ended a Task, and how: the first who did, whatever others made of it since. */
+function stopOf(since: readonly Version<Task>[]): { author: string | undefined; status: Task['status'] } {
+  const stop = since.filter(({ resource }) => STOPPED.includes(resource?.status ?? '')).at(-1);
+  return { author: stop?.author, status: stop?.resource?.status ?? 'cancelled' };
 }
 
 function outputsOf(task: Task | undefined, namespace: string, code: string): TaskOutput[] {

@@ -1,19 +1,27 @@
 import type { Task } from '@medplum/fhirtypes';
 import { APPROVAL_CODE, OPEN_STATUSES, TASK_CODE_SYSTEM } from '../commands/task.ts';
+import { isOwn } from '../commands/writing.ts';
 import { asFailure, type BotFailure } from '../failure.ts';
 import { searchPage } from '../fhir.ts';
 import { type BotRun, failureRecord, type WorkOutput } from '../run.ts';
+import { answer } from './answer.ts';
 import { endUntrusted, isExpired } from './end.ts';
 import { heed } from './events.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
+import { completeOrigin, unversioned } from './origin.ts';
 import { recover, STALE_MS } from './recover.ts';
-import type { Authors } from './standing.ts';
+import { type Authors, type Standing, STOPPED } from './standing.ts';
+import { recordStop, type Stopped } from './stopped.ts';
 
 /** Tasks of one page, pages of one sweep, Tasks that one sweep looks into, and for how long it does. */
 const PAGE = 200;
 const MOST_PAGES = 10;
 const MOST_TASKS = 100;
 const SWEEP_MS = 60_000;
+/** How long after its end a Task is looked at again for what a run left out, or an event did not report. */
+const RECENT_MS = 24 * 3_600_000;
+/** Ids of one search. */
+const IDS = 50;
 
 /** What a sweep did. */
 export interface Sweep extends WorkOutput {
@@ -26,6 +34,8 @@ export interface Sweep extends WorkOutput {
   accepted: number;
   /** Tasks that nothing may be run by, or that could not be brought to an end. */
   failed: number;
+  /** Tasks of the last day that had ended without all that belongs to it, and have it now. */
+  completed: number;
   /** Tasks that need attention and are left to the next sweep. */
   remaining: number;
 }
@@ -33,20 +43,21 @@ export interface Sweep extends WorkOutput {
 /** Looks after the queue: what is over expires, what a crash left is finished, what was accepted is carried out. */
 export async function sweep(run: BotRun, authors: Authors, device: string): Promise<Sweep> {
   const started = Date.now();
-  const done: Sweep = { checked: 0, expired: 0, recovered: 0, accepted: 0, failed: 0, remaining: 0 };
-  const open = await openTasks(run);
+  const done: Sweep = { checked: 0, expired: 0, recovered: 0, accepted: 0, failed: 0, completed: 0, remaining: 0 };
+  const open = await tasksOf(run, OPEN_STATUSES);
   done.checked = open.length;
-  const urgent = open.filter((task) => needsAttention(task, started));
-  for (const [index, { id }] of urgent.entries()) {
+  const ended = await lacking(run, await tasksOf(run, ENDED_STATUSES, new Date(started - RECENT_MS)));
+  const urgent = [...open.filter((task) => needsAttention(task, started)), ...ended];
+  for (const [index, task] of urgent.entries()) {
     if (index >= MOST_TASKS || Date.now() - started > SWEEP_MS) {
       done.remaining = urgent.length - index;
       break;
     }
     try {
-      await sweepTask(run, authors, device, id as string, done);
+      await sweepTask(run, authors, device, task, done);
     } catch (error) {
       const failure = asFailure(error, 'DB_ERROR');
-      run.log(`${failure.code} Task/${id} ${run.requestId}`);
+      run.log(`${failure.code} Task/${task.id} ${run.requestId}`);
       noteRefusal(run, failure);
       done.failed++;
     }
@@ -54,13 +65,40 @@ export async function sweep(run: BotRun, authors: Authors, device: string): Prom
   return done;
 }
 
-async function openTasks(run: BotRun): Promise<Task[]> {
+/** Statuses under which a Task has come to its end, by this bot or by hand. */
+const ENDED_STATUSES = ['completed', ...STOPPED];
+
+/**
+ * Of Tasks that have ended, those that this bot has not written the last word of: ended by hand, or completed in a
+ * transaction whose run did not live to write which versions it made.
+ */
+async function lacking(run: BotRun, ended: readonly Task[]): Promise<Task[]> {
+  const byHand = ended.filter((task) => STOPPED.includes(task.status) && !isOwn(run, task));
+  const completed = new Map<string, Task>();
+  for (const task of ended) {
+    const { provenanceId } = answer(run.namespace, task, []);
+    if (task.status === 'completed' && provenanceId !== undefined) {
+      completed.set(provenanceId, task);
+    }
+  }
+  const ids = [...completed.keys()];
+  const found: Task[] = [];
+  for (let index = 0; index < ids.length; index += IDS) {
+    const said = await unversioned(run, ids.slice(index, index + IDS));
+    found.push(...said.map(({ id }) => completed.get(id as string)).filter((task) => task !== undefined));
+  }
+  return [...byHand, ...found];
+}
+
+/** @param since - Only those that were changed since. */
+async function tasksOf(run: BotRun, statuses: readonly string[], since?: Date): Promise<Task[]> {
   const tasks: Task[] = [];
   for (let page = 0; page < MOST_PAGES; page++) {
     const query = new URLSearchParams({
       code: `${TASK_CODE_SYSTEM}|${APPROVAL_CODE}`,
-      status: OPEN_STATUSES.join(),
-      _fields: 'id,meta,status,restriction',
+      status: statuses.join(),
+      ...(since === undefined ? {} : { _lastUpdated: `ge${since.toISOString()}` }),
+      _fields: 'id,meta,status,restriction,output',
       _sort: '_lastUpdated',
       _count: String(PAGE),
       _offset: String(page * PAGE),
@@ -88,18 +126,22 @@ function noteRefusal(run: BotRun, failure: BotFailure): void {
   }
 }
 
-async function sweepTask(run: BotRun, authors: Authors, device: string, id: string, done: Sweep): Promise<void> {
+async function sweepTask(run: BotRun, authors: Authors, device: string, task: Task, done: Sweep): Promise<void> {
   // What is noted about this Task must not name whom the one before concerned.
   run.patientId = undefined;
   run.commandId = undefined;
-  const standing = await loadStanding(run, id, authors);
+  const standing = await loadStanding(run, task.id as string, authors);
+  const ended = ENDED_STATUSES.includes(task.status);
   if (!standing.trusted) {
-    if (await endUntrusted(run, standing)) {
+    // A forgery that has come to rest asks for nothing.
+    if (!ended && (await endUntrusted(run, standing))) {
       noteRefusal(run, untrustedRefusal(standing));
       done.failed++;
     }
   } else if (standing.state === 'executing') {
     done.recovered += (await recover(run, authors, device, standing)) === undefined ? 0 : 1;
+  } else if (ended) {
+    done.completed += (await completeEnd(run, authors, device, standing)) ? 1 : 0;
   } else {
     const over = isExpired(standing);
     const accepted = standing.byHand.kind === 'accepted';
@@ -107,4 +149,10 @@ async function sweepTask(run: BotRun, authors: Authors, device: string, id: stri
     done.expired += over ? 1 : 0;
     done.accepted += !over && accepted && !ignored ? 1 : 0;
   }
+}
+
+async function completeEnd(run: BotRun, authors: Authors, device: string, standing: Standing): Promise<boolean> {
+  return standing.byHand.kind === 'stopped'
+    ? recordStop(run, standing as Stopped, device)
+    : completeOrigin(run, authors, standing);
 }

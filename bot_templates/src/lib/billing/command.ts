@@ -1,4 +1,7 @@
 import type { Task } from '@medplum/fhirtypes';
+import { readHistory } from '../commands/history.ts';
+import { findCommandBots } from '../commands/own-bots.ts';
+import { commandOf } from '../commands/queued.ts';
 import { type CommandAnswer, submitCommand } from '../commands/submit.ts';
 import { APPROVAL_CODE, isApprovalTask, TASK_CODE_SYSTEM } from '../commands/task.ts';
 import { searchPage } from '../fhir.ts';
@@ -21,6 +24,14 @@ export interface Submitted {
   command: Pick<CommandAnswer, 'action' | 'commandId' | 'blockReason' | 'duplicate'> & { command: string };
   taskId: string | undefined;
   warnings: string[];
+}
+
+/** Tasks of an encounter that say to wait with a suggestion. */
+export interface Open {
+  /** Of one that does; undefined when there is none. */
+  taskId: string | undefined;
+  /** Whether there are some that only say so. */
+  forged: boolean;
 }
 
 /** A suggestion for the same encounter stands: a model that answers otherwise now must not make a second Task. */
@@ -63,10 +74,10 @@ export async function submitSuggestion(
 }
 
 /**
- * The id of a Task that waits with a suggestion for the encounter, in the form that the Command Processor gives one:
- * another Task with the code of the command keeps nobody from a suggestion.
+ * Looks for a Task that waits with a suggestion for the encounter. It counts if the Command Processor made it, which its
+ * history tells; one that somebody else made in that form keeps nobody from a suggestion, and is audited.
  */
-export async function openTask(run: BotRun, { encounter, patientId }: EncounterRecord): Promise<string | undefined> {
+export async function openTask(run: BotRun, { encounter, patientId }: EncounterRecord): Promise<Open> {
   const query = new URLSearchParams({
     encounter: `Encounter/${encounter.id}`,
     code: `${TASK_CODE_SYSTEM}|${COMMAND}`,
@@ -80,7 +91,30 @@ export async function openTask(run: BotRun, { encounter, patientId }: EncounterR
   const tasks = (page.entry ?? []).map(({ resource }) => resource).filter((task) => task !== undefined);
   const isOurs = (task: Task): boolean =>
     isApprovalTask(task) && (task.identifier ?? []).some(({ system }) => system === `${run.namespace}/command`);
-  return tasks.find((task) => isOurs(task) && referencedId(task.for?.reference, 'Patient') === patientId)?.id;
+  const open: Open = { taskId: undefined, forged: false };
+  const looksOpen = tasks.filter((task) => isOurs(task) && referencedId(task.for?.reference, 'Patient') === patientId);
+  const processor = looksOpen.length === 0 ? undefined : (await findCommandBots(run)).get('command-processor');
+  for (const { id } of looksOpen) {
+    const versions = await readHistory<Task>(run, 'Task', id as string);
+    if (commandOf(run, versions, processor) !== undefined) {
+      open.taskId ??= id;
+    } else {
+      open.forged = true;
+      noteForged(run, `Task/${id}`, patientId);
+    }
+  }
+  return open;
+}
+
+function noteForged(run: BotRun, resource: string, patientId: string): void {
+  run.audit.note({
+    type: 'approval_refused',
+    action: 'E',
+    outcome: '8',
+    outcomeDesc: 'SAFETY_BLOCKED: FORGED: a Task that the Command Processor Bot did not make says to wait with codes',
+    patientId,
+    resource,
+  });
 }
 
 type SuggestedCode = Record<string, unknown> & { confidence: number };

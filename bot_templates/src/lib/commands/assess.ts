@@ -30,7 +30,7 @@ export function assess(
   const policy = readSafetyPolicy(secrets);
   const quiet = readQuietHours(secrets);
   const { command, name, confidence } = given;
-  const warnings: string[] = [];
+  const warnings = quiet && 'incomplete' in quiet ? ['QUIET_HOURS_INCOMPLETE'] : [];
 
   if (confidence < leastConfidence(secrets)) {
     return { blocked: 'LOW_CONFIDENCE', warnings };

@@ -1,7 +1,7 @@
 import type { Resource } from '@medplum/fhirtypes';
 import { BotFailure } from '../failure.ts';
 import type { BotRun } from '../run.ts';
-import { isIdentifiedBy } from './history.ts';
+import { identifierTaken, versionIdentifiedBy } from './history.ts';
 import type { Command, EffectContext, Write } from './kind.ts';
 import { kindOf } from './kinds.ts';
 import { commandIdentifier } from './writes.ts';
@@ -18,35 +18,29 @@ export async function findEffects(
   command: Command,
   commandId: string,
   bots: readonly string[]
-): Promise<Map<string, Resource>> {
+): Promise<Map<string, Effect>> {
   const identifier = commandIdentifier(run.namespace, commandId);
   const types = kindOf(command.name).makes;
   const found = await Promise.all(types.map((type) => findIdentified(run, type, identifier)));
-  const effects = new Map<string, Resource>();
+  const effects = new Map<string, Effect>();
   for (const resource of found) {
     if (resource !== undefined) {
-      if (!(await isIdentifiedBy(run, resource, identifier, bots))) {
-        throw identifierTaken(resource);
-      }
-      effects.set(resource.resourceType, resource);
+      effects.set(resource.resourceType, await requireOurs(run, { resource, created: false }, commandId, bots));
     }
   }
   return effects;
 }
 
-/** A resource that somebody else made carries a command's identifier. */
-export function identifierTaken(resource: Resource): BotFailure {
-  return new BotFailure(
-    'SAFETY_BLOCKED',
-    `${resource.resourceType}/${resource.id} carries the command's identifier, and no bot put it there`,
-    { reason: 'IDENTIFIER_TAKEN' }
-  );
-}
-
 /** What one write gave, and whether this run made it. */
-export interface Effect {
+export interface Made {
   resource: Resource;
   created: boolean;
+}
+
+/** What a command made or changed, whichever run it was. */
+export interface Effect extends Made {
+  /** The version that the command's own write gave; others may have written since. */
+  version: string;
 }
 
 /**
@@ -68,8 +62,7 @@ export async function writeEffects(
     beforeEach();
     const written = await write(run, resolved(entry, references));
     const before = written.changed ? await doneBefore(run, command, context, bots, entry) : undefined;
-    const effect = before ?? accepted(written);
-    await requireOurs(run, [effect], context.commandId, bots);
+    const effect = before ?? (await requireOurs(run, accepted(written), context.commandId, bots));
     references.set(entry.fullUrl, referenceTo(effect.resource));
     done.push(effect);
   }
@@ -89,30 +82,29 @@ async function doneBefore(
   { fullUrl }: Write
 ): Promise<Effect | undefined> {
   const effects = await findEffects(run, command, commandId, bots);
-  const resource = [...effects.values()].find((each) => referenceTo(each) === fullUrl);
-  return resource && { resource, created: false };
+  return [...effects.values()].find(({ resource }) => referenceTo(resource) === fullUrl);
 }
 
 /**
- * Makes sure that what was there already is the work of these bots.
+ * Makes sure that what was there already is the work of these bots, and finds the version in which it is.
  * @throws BotFailure SAFETY_BLOCKED with `details.reason` IDENTIFIER_TAKEN
  */
 export async function requireOurs(
   run: BotRun,
-  effects: readonly Effect[],
+  { resource, created }: Made,
   commandId: string,
   bots: readonly string[]
-): Promise<void> {
+): Promise<Effect> {
   const identifier = commandIdentifier(run.namespace, commandId);
-  for (const { resource, created } of effects) {
-    if (!created && !(await isIdentifiedBy(run, resource, identifier, bots))) {
-      throw identifierTaken(resource);
-    }
+  const version = created ? resource.meta?.versionId : await versionIdentifiedBy(run, resource, identifier, bots);
+  if (version === undefined) {
+    throw identifierTaken(resource);
   }
+  return { resource, created, version };
 }
 
 /** @throws BotFailure SAFETY_BLOCKED with `details.reason` TARGET_CHANGED */
-export function accepted(written: Written): Effect {
+export function accepted(written: Written): Made {
   if (written.changed) {
     throw new BotFailure('SAFETY_BLOCKED', 'The record that the command changes was changed meanwhile', {
       reason: 'TARGET_CHANGED',
@@ -125,3 +117,7 @@ export function referenceTo(resource: Resource): string {
   return `${resource.resourceType}/${resource.id}`;
 }
 
+/** `Type/id/_history/version` of what a command's own write gave. */
+export function versionOf({ resource, version }: Effect): string {
+  return `${referenceTo(resource)}/_history/${version}`;
+}

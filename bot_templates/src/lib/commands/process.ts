@@ -4,20 +4,22 @@ import { searchPage } from '../fhir.ts';
 import { parseReference } from '../ids.ts';
 import type { BotRun, WorkOutput } from '../run.ts';
 import { assess } from './assess.ts';
-import { type Effect, findEffects, identifierTaken, referenceTo, writeEffects } from './carry-out.ts';
+import { type Effect, findEffects, referenceTo, versionOf, writeEffects } from './carry-out.ts';
 import type { Submitted } from './command.ts';
 import { readFacts } from './facts.ts';
-import { isIdentifiedBy } from './history.ts';
+import { identifierTaken } from './history.ts';
 import type { ApprovalRule, BlockReason, Command, Facts } from './kind.ts';
 import { kindOf } from './kinds.ts';
 import { findCommandBots } from './own-bots.ts';
 import { provenance } from './provenance.ts';
+import { apartFrom, findQueued, type Queued, type TaskAuthors } from './queued.ts';
 import { APPROVAL_CODE, OPEN_STATUSES, queueTask, TASK_CODE_SYSTEM } from './task.ts';
-import { commandIdentifier } from './writes.ts';
-import { findIdentified, resolved, write } from './writing.ts';
+import { resolved, write, writeOwn } from './writing.ts';
 
 /** Commands of one patient that may wait at a time: a queue that nobody can read through protects nobody. */
 const MOST_OPEN = 10;
+/** Statuses of a Task that waits for nobody any more, though nothing came of it. */
+const ENDED: readonly string[] = ['failed', 'rejected', 'cancelled', 'entered-in-error'];
 
 /**
  * Checks a command in the order that the bot's page tells, then carries it out or queues it.
@@ -66,14 +68,17 @@ async function decide(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
   if (device === undefined) {
     throw new BotFailure('NOT_CONFIGURED', 'There is no Device for the model, or it may not be read');
   }
-  const queued = await findQueued(run, submitted);
+  const all = await findCommandBots(run);
+  const authors = { processor: run.reference, queue: all.get('approval-queue') };
+  const { queued, forged } = await findQueued(run, submitted.commandId, authors);
+  warnings.push(...reportForged(run, submitted, forged));
   const kind = kindOf(command.name);
-  if (kind.automatic && !isWithTheQueue(queued)) {
-    const bots = [run.reference, ...(await findCommandBots(run)).values()];
+  if (kind.automatic && !queued?.isWithTheQueue) {
+    const bots = [run.reference, ...all.values()];
     // What was carried out once may have become a matter for approval since; it is not queued to be done again.
     const complete = (await findEffects(run, command, submitted.commandId, bots)).size === kind.makes.length;
     // What waited, or was waited for in vain, may need nobody any more: a result that was preliminary is final now.
-    const unapproved = rule.reasons.length === 0 && !isStopped(queued);
+    const unapproved = rule.reasons.length === 0 && !queued?.isRefused;
     if (unapproved || complete) {
       return execute(run, submitted, command, { facts, device, now, bots }, complete, warnings);
     }
@@ -84,7 +89,8 @@ async function decide(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
   if (await isQueueFull(run, patientId)) {
     return blocked(run, submitted, 'OPEN_TASK_LIMIT', warnings);
   }
-  return queue(run, submitted, command, { facts, device, now, rule }, warnings);
+  const apart = apartFrom(submitted.commandId, forged);
+  return queue(run, submitted, command, { facts, device, now, rule, apart, authors }, warnings);
 }
 
 interface Means {
@@ -113,9 +119,11 @@ async function execute(
     device,
     verifiers: [],
     sources: basisOf(command, submitted.sources),
+    versions: effects.map(versionOf),
     now: now.toISOString(),
   });
-  const said = await write(run, resolved(origin, references));
+  // What somebody else said beforehand of the same is not where it comes from.
+  const said = await writeOwn(run, resolved(origin, references), bots);
   const duplicate = before || !main.created;
   if (!duplicate) {
     run.audit.note({
@@ -131,7 +139,7 @@ async function execute(
     commandId,
     executedResourceId: main.resource.id,
     executedResourceType: main.resource.resourceType,
-    ...(said.changed ? {} : { provenanceId: said.resource.id }),
+    provenanceId: said.resource.id,
     ...(duplicate ? { duplicate: true } : {}),
     warnings,
   };
@@ -141,7 +149,11 @@ async function queue(
   run: BotRun,
   submitted: Submitted,
   command: Command,
-  { facts, device, now, rule }: Means & { rule: ApprovalRule },
+  { facts, device, now, rule, apart, authors }: Means & {
+    rule: ApprovalRule;
+    apart: string | undefined;
+    authors: TaskAuthors;
+  },
   warnings: string[]
 ): Promise<WorkOutput> {
   const kind = kindOf(command.name);
@@ -155,13 +167,17 @@ async function queue(
     rule,
     priority: priorityOf(command),
     targetVersion: target && facts.records.get(target)?.meta?.versionId,
+    apart,
     now,
   });
   const written = await write(run, entry);
   const task = (written as { resource: Task }).resource;
   if (written.changed || !written.created) {
-    await requireOwn(run, submitted, task);
-    return duplicateOf(run, submitted, task, warnings);
+    const { queued } = await findQueued(run, submitted.commandId, authors);
+    if (queued === undefined) {
+      throw identifierTaken(task);
+    }
+    return duplicateOf(run, submitted, queued, warnings);
   }
   run.audit.note({
     type: 'command_queued',
@@ -173,43 +189,34 @@ async function queue(
   return { action: 'queued', commandId: submitted.commandId, taskId: task.id, status: task.status, warnings };
 }
 
-/** The Task of the same command, whatever became of it. */
-async function findQueued(run: BotRun, submitted: Submitted): Promise<Task | undefined> {
-  const task = await findIdentified<Task>(run, 'Task', commandIdentifier(run.namespace, submitted.commandId));
-  if (task !== undefined) {
-    await requireOwn(run, submitted, task);
+/** Tasks that pass for the command's own are told of, loudly, and count for nothing. */
+function reportForged(run: BotRun, submitted: Submitted, forged: readonly string[]): string[] {
+  for (const resource of forged) {
+    run.audit.note({
+      type: 'approval_refused',
+      action: 'E',
+      outcome: '8',
+      outcomeDesc: "SAFETY_BLOCKED: FORGED: a Task that this bot did not make carries the command's identifier",
+      resource,
+      ...trail(submitted),
+    });
   }
-  return task;
+  return forged.length === 0 ? [] : ['FORGED_TASK_IGNORED'];
 }
 
-async function requireOwn(run: BotRun, submitted: Submitted, task: Task): Promise<void> {
-  const identifier = commandIdentifier(run.namespace, submitted.commandId);
-  if (!(await isIdentifiedBy(run, task, identifier, [run.reference]))) {
-    throw identifierTaken(task);
-  }
-}
-
-/** Whether the Approval Queue Bot is carrying the command out, or has. */
-function isWithTheQueue(task: Task | undefined): boolean {
-  return task !== undefined && ['in-progress', 'completed'].includes(task.status);
-}
-
-/** Whether a person said no. That stands: a command that nobody need approve is not carried out against it. */
-function isStopped(task: Task | undefined): boolean {
-  return task !== undefined && ['rejected', 'cancelled', 'entered-in-error'].includes(task.status);
-}
-
-function duplicateOf(run: BotRun, submitted: Submitted, task: Task, warnings: string[]): WorkOutput {
-  const result = (task.output ?? []).find(({ type }) =>
+function duplicateOf(run: BotRun, submitted: Submitted, queued: Queued, warnings: string[]): WorkOutput {
+  const { task, own, isWithTheQueue } = queued;
+  const result = (own.output ?? []).find(({ type }) =>
     type?.coding?.some(({ system, code }) => system === `${run.namespace}/task-output` && code === 'result')
   )?.valueReference?.reference;
   const executed = parseReference(result);
-  const over = task.status === 'failed' || isStopped(task);
+  const done = isWithTheQueue && own.status === 'completed';
+  const over = !isWithTheQueue && ENDED.includes(task.status);
   return {
-    action: task.status === 'completed' ? 'executed' : over ? 'ended' : 'queued',
+    action: done ? 'executed' : over ? 'ended' : 'queued',
     commandId: submitted.commandId,
     taskId: task.id,
-    status: task.status,
+    status: done ? own.status : task.status,
     ...(executed ? { executedResourceId: executed.id, executedResourceType: executed.resourceType } : {}),
     duplicate: true,
     warnings: over ? [...warnings, 'EARLIER_TASK_ENDED'] : warnings,

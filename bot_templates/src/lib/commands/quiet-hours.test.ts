@@ -46,8 +46,24 @@ describe('quiet hours', () => {
     expect(() => quiet('22:00-06:00', 'Somewhere')).toThrow(expect.objectContaining({ code: 'NOT_CONFIGURED' }) as Error);
   });
 
-  test('are none where one of the two is missing', () => {
-    expect(readQuietHours(new Secrets(secrets({ QUIET_HOURS: '22:00-06:00' })))).toBeUndefined();
-    expect(readQuietHours(new Secrets(secrets({ QUIET_HOURS_TZ: 'UTC' })))).toBeUndefined();
+  test('are none where neither secret is set', () => {
+    expect(readQuietHours(new Secrets(secrets({})))).toBeUndefined();
+  });
+
+  test('without a time zone are at every hour, for nobody knows which are meant', () => {
+    const found = readQuietHours(new Secrets(secrets({ QUIET_HOURS: '22:00-06:00' })));
+    expect(found).toEqual({ incomplete: true, always: true });
+    expect(isQuiet(found as NonNullable<typeof found>, new Date('2026-07-01T12:00:00Z'))).toBe(true);
+  });
+
+  test('of a time zone without hours are at none, and still incomplete', () => {
+    const found = readQuietHours(new Secrets(secrets({ QUIET_HOURS_TZ: 'UTC' })));
+    expect(found).toEqual({ incomplete: true, always: false });
+    expect(isQuiet(found as NonNullable<typeof found>, new Date('2026-07-01T23:00:00Z'))).toBe(false);
+  });
+
+  test('that are no times of day are NOT_CONFIGURED without a time zone too', () => {
+    const settings = new Secrets(secrets({ QUIET_HOURS: 'at night' }));
+    expect(() => readQuietHours(settings)).toThrow(expect.objectContaining({ code: 'NOT_CONFIGURED' }) as Error);
   });
 });

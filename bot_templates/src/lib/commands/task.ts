@@ -31,6 +31,8 @@ export interface TaskContent {
   sources: readonly string[];
   /** Of the record that the command changes. */
   targetVersion: string | undefined;
+  /** A further identifier that no Task has yet, where forged Tasks carry the command's own. */
+  apart?: string | undefined;
   now: Date;
 }
 
@@ -46,6 +48,7 @@ const ROLE_NAMES: Record<ApproverRole, string> = {
 export function queueTask(content: TaskContent): Write {
   const { namespace, rule, now } = content;
   const identifier = commandIdentifier(namespace, content.commandId);
+  const apart = content.apart === undefined ? [] : [{ system: `${namespace}/command-task`, value: content.apart }];
   const input = (code: string, value: Omit<TaskInput, 'type'>): TaskInput => ({
     type: typeOf(namespace, 'task-input', code),
     ...value,
@@ -55,7 +58,7 @@ export function queueTask(content: TaskContent): Write {
   const task: Task = {
     resourceType: 'Task',
     meta: withAiLabel(undefined),
-    identifier: [identifier],
+    identifier: [identifier, ...apart],
     status: 'requested',
     intent: 'proposal',
     priority: content.priority,
@@ -92,7 +95,7 @@ export function queueTask(content: TaskContent): Write {
   return {
     fullUrl: `urn:uuid:${randomUUID()}`,
     resource: task,
-    request: { method: 'POST', url: 'Task', ifNoneExist: byIdentifier(identifier) },
+    request: { method: 'POST', url: 'Task', ifNoneExist: byIdentifier(apart[0] ?? identifier) },
   };
 }
 

@@ -49,15 +49,20 @@ export async function write(run: BotRun, entry: Write): Promise<Written> {
 const MOST_ALIKE = 200;
 
 /**
- * Creates a resource unless this bot made one like it. What somebody else made alike counts for nothing: who expects
- * what a bot will say could say something else in its place.
+ * Creates a resource unless one of these bots made one like it. What somebody else made alike counts for nothing: who
+ * expects what a bot will say could say something else in its place.
  * @param entry - A conditional create.
+ * @param bots - `Bot/id` of those who may have said it; by default this bot alone.
  * @throws BotFailure as `write` does
  */
-export async function writeOwn(run: BotRun, entry: Write): Promise<Written> {
+export async function writeOwn(
+  run: BotRun,
+  entry: Write,
+  bots: readonly string[] = [run.reference]
+): Promise<Exclude<Written, { changed: true }>> {
   try {
     const written = await write(run, entry);
-    if (written.changed || written.created || isOwn(run, written.resource)) {
+    if (!written.changed && (written.created || isBy(bots, written.resource))) {
       return written;
     }
   } catch (error) {
@@ -66,15 +71,37 @@ export async function writeOwn(run: BotRun, entry: Write): Promise<Written> {
       throw error;
     }
   }
-  const query = `${entry.request.ifNoneExist ?? ''}&_count=${MOST_ALIKE}`;
-  const alike = await searchPage(run.medplum, entry.resource.resourceType, query, 'DB_ERROR');
-  const own = (alike.entry ?? []).find(({ resource }) => resource !== undefined && isOwn(run, resource));
-  return own?.resource ? { resource: own.resource, created: false } : write(run, unconditional(entry));
+  const own = await findOwn(run, entry, bots);
+  if (own !== undefined) {
+    return { resource: own, created: false };
+  }
+  const written = await write(run, unconditional(entry));
+  if (written.changed) {
+    throw new BotFailure('DB_ERROR', `Writing ${entry.resource.resourceType} failed: 412`, { status: '412' });
+  }
+  return written;
+}
+
+/** What one of these bots made like a conditional create; undefined when there is nothing of theirs. */
+export async function findOwn(
+  run: BotRun,
+  { request, resource }: Write,
+  bots: readonly string[] = [run.reference]
+): Promise<Resource | undefined> {
+  const query = `${request.ifNoneExist ?? ''}&_count=${MOST_ALIKE}`;
+  const alike = await searchPage(run.medplum, resource.resourceType, query, 'DB_ERROR');
+  const found = (alike.entry ?? []).find((each) => each.resource !== undefined && isBy(bots, each.resource));
+  return found?.resource;
 }
 
 /** Whether this bot wrote a version of a resource. */
-export function isOwn(run: BotRun, { meta }: Resource): boolean {
-  return (meta as { author?: Reference } | undefined)?.author?.reference === run.reference;
+export function isOwn(run: BotRun, resource: Resource): boolean {
+  return isBy([run.reference], resource);
+}
+
+function isBy(bots: readonly string[], { meta }: Resource): boolean {
+  const author = (meta as { author?: Reference } | undefined)?.author?.reference;
+  return author !== undefined && bots.includes(author);
 }
 
 /** A create whatever is there already. */

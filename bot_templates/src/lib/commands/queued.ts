@@ -1,0 +1,108 @@
+import type { Task } from '@medplum/fhirtypes';
+import { searchPage } from '../fhir.ts';
+import { sha256 } from '../hash.ts';
+import type { BotRun } from '../run.ts';
+import { commandIdOf } from './canonical.ts';
+import { identifierTaken, readHistory, type Version } from './history.ts';
+import { isApprovalTask, readTask } from './task.ts';
+import { byIdentifier, commandIdentifier } from './writes.ts';
+
+/** `Bot/id` of those whose versions of a Task count. */
+export interface TaskAuthors {
+  processor: string;
+  /** undefined where there is no Approval Queue Bot, or several. */
+  queue: string | undefined;
+}
+
+/** The Task of a command, as its history tells. */
+export interface Queued {
+  /** As it stands. */
+  task: Task;
+  /** Its last version by one of our bots: results count from there alone. */
+  own: Task;
+  /** Whether the Approval Queue Bot is carrying the command out, or has. */
+  isWithTheQueue: boolean;
+  /** Whether a person said no, themselves or by the Approval Queue Bot. An application that sets a status is nobody. */
+  isRefused: boolean;
+}
+
+/** Every Task that carries a command's identifier. */
+export interface Found {
+  queued: Queued | undefined;
+  /** `Task/id` of those that the Command Processor Bot did not make, or not for this command. */
+  forged: string[];
+}
+
+/** Tasks of one identifier whose history is read; whoever makes more of them is reported, and nothing goes on. */
+const MOST = 20;
+/** Statuses by which somebody says no. */
+const REFUSED: readonly string[] = ['rejected', 'cancelled', 'entered-in-error'];
+
+/**
+ * The Task of the same command, whatever became of it. Who made it tells its first version, and nothing else: anybody
+ * can work out a command's id and write it on a Task, after which the command would seem to wait.
+ * @throws BotFailure SAFETY_BLOCKED with `details.reason` IDENTIFIER_TAKEN when there are too many to look into.
+ */
+export async function findQueued(run: BotRun, commandId: string, authors: TaskAuthors): Promise<Found> {
+  const query = `${byIdentifier(commandIdentifier(run.namespace, commandId))}&_count=${MOST + 1}`;
+  const page = await searchPage<Task>(run.medplum, 'Task', query, 'DB_ERROR');
+  const tasks = (page.entry ?? []).map(({ resource }) => resource).filter((task) => task !== undefined);
+  if (tasks.length > MOST) {
+    throw identifierTaken(tasks[0] as Task);
+  }
+  const found: Found = { queued: undefined, forged: [] };
+  for (const task of tasks) {
+    const versions = await readHistory<Task>(run, 'Task', task.id as string);
+    if (commandOf(run, versions, authors.processor) !== commandId) {
+      found.forged.push(`Task/${task.id}`);
+    } else if (found.queued === undefined || isEarlier(task, found.queued.task)) {
+      found.queued = queuedOf(task, versions, authors);
+    }
+  }
+  found.forged.sort();
+  return found;
+}
+
+/** What keeps a command from being queued twice where forged Tasks make its own identifier useless for that. */
+export function apartFrom(commandId: string, forged: readonly string[]): string | undefined {
+  return forged.length === 0 ? undefined : sha256([commandId, ...forged].join(' '));
+}
+
+/**
+ * The id of the command that a Task holds, as the Command Processor Bot queued it.
+ * @param versions - Newest first.
+ * @returns undefined for a Task that another made, or that somebody deleted and put back.
+ */
+export function commandOf(run: BotRun, versions: readonly Version<Task>[], processor: string | undefined): string | undefined {
+  const oldest = versions.at(-1);
+  // What was deleted and put back may say anything now; the Approval Queue Bot does not believe it either.
+  if (oldest?.resource === undefined || versions.some(({ resource }) => resource === undefined)) {
+    return undefined;
+  }
+  if (processor === undefined || oldest.author !== processor || !isApprovalTask(oldest.resource)) {
+    return undefined;
+  }
+  const { commandId, sha256: hash, text } = readTask(oldest.resource, run.namespace);
+  return text !== undefined && commandIdOf(text) === commandId && hash === commandId ? commandId : undefined;
+}
+
+function isEarlier(one: Task, other: Task): boolean {
+  return (one.authoredOn ?? '') < (other.authoredOn ?? '');
+}
+
+function queuedOf(task: Task, versions: readonly Version<Task>[], { queue }: TaskAuthors): Queued {
+  const own = versions.find(({ author }) => author !== undefined && author === queue)?.resource;
+  return {
+    task,
+    own: own ?? (versions.at(-1)?.resource as Task),
+    isWithTheQueue: own !== undefined && ['in-progress', 'completed'].includes(own.status),
+    isRefused: versions.some((version, index) => isRefusal(version, versions[index + 1], queue)),
+  };
+}
+
+/** Whether a version is the one by which a person, or the Approval Queue Bot for one, said no. */
+function isRefusal({ resource, author }: Version<Task>, before: Version<Task> | undefined, queue: string | undefined): boolean {
+  const refuses = (status: string | undefined): boolean => REFUSED.includes(status ?? '');
+  const refused = refuses(resource?.status) && !refuses(before?.resource?.status);
+  return refused && author !== undefined && (author === queue || author.startsWith('Practitioner/'));
+}
