@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medbots import errors
-from medbots.cli import db_report, options, store, wiring
+from medbots.cli import db_drop, db_reembed, db_report, options, store, wiring
 
 if TYPE_CHECKING:
     from medbots import config
@@ -30,6 +30,24 @@ ExpectProject = Annotated[
 ]
 
 
+Reembed = Annotated[
+    bool,
+    typer.Option("--reembed", help="Move the bots to the model of the settings, with all records."),
+]
+DropPrevious = Annotated[
+    bool,
+    typer.Option("--drop-previous", help="Delete the vectors of models that no bot works by."),
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", metavar="N", min=1, max=32, help="With --reembed: requests at once."),
+]
+Batch = Annotated[
+    int,
+    typer.Option("--batch", metavar="N", min=1, max=512, help="With --reembed: texts a request."),
+]
+
+
 def register(noun: typer.Typer) -> None:
     """Add the verb to `db`."""
     noun.command("migrate", cls=options.Command)(migrate)
@@ -40,15 +58,34 @@ def migrate(
     dry_run: DryRun = False,
     detailed_exitcode: DetailedExitcode = False,
     expect_project: ExpectProject = None,
+    reembed: Reembed = False,
+    drop_previous: DropPrevious = False,
+    jobs: Jobs = db_reembed.JOBS,
+    batch: Batch = db_reembed.BATCH,
 ) -> None:
     """Apply what is pending of the schema: extension, migrations, indexes; needs no login.
 
     Only a table made by the deployment guide needs one: its rows are adopted for the project of
     the login. Roles and secrets are for db init to make.
+
+    With --reembed, every record is embedded again by the model that the settings name, from the
+    text that is stored, while the bots go on with the old vectors; then the bots are moved to the
+    new ones. It needs a project admin's login, and goes on where it was interrupted.
     """
     opts = options.of(ctx)
-    report = db_report.Report(dry_run=dry_run)
-    db_report.reported(opts, report, _migrate(opts, report, expect_project))
+    if reembed and drop_previous:
+        raise errors.UsageError(
+            "--reembed and --drop-previous are two steps: look at the searches in between",
+            hint="medbots db migrate --reembed; later medbots db migrate --drop-previous",
+        )
+    if reembed:
+        request = db_reembed.Request(jobs, batch, dry_run, expect_project)
+        report = db_reembed.reembed(opts, request)
+    elif drop_previous:
+        report = db_drop.drop_previous(opts, dry_run=dry_run, expect_project=expect_project)
+    else:
+        report = db_report.Report(dry_run=dry_run)
+        db_report.reported(opts, report, _migrate(opts, report, expect_project))
     if detailed_exitcode and report.changed:
         raise typer.Exit(_CHANGES)
 

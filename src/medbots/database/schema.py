@@ -14,6 +14,7 @@ from medbots.database import (
     leftovers,
     lock,
     migrations,
+    models,
     readers,
     rights,
     roles,
@@ -72,6 +73,7 @@ async def init(
             yield _extension_step(vector)
             before = await table.inspect(connection)
             table.refuse(before, wish.dimension)
+            await models.refuse(connection, wish.project_id, wish.model_version)
             await rights.require(connection, role)
             async for step in _structure(connection, wish, before, said, watch):
                 yield step

@@ -132,10 +132,16 @@ def refuse(found: Table, dimension: int) -> None:
             hint=f"if nothing else needs it under this name: {aside}",
         )
     if found.dimension not in (None, dimension):
+        first = ""
+        if found.origin is Origin.GUIDE:
+            first = (
+                f"with EMBEDDING_DIM={found.dimension}, medbots db init takes its rows over; then "
+            )
         raise errors.DatabaseError(
             f"{NAME} holds vectors of {found.dimension} dimensions; the manifest says {dimension}",
             hint=f"if the model answers {found.dimension}, set EMBEDDING_DIM={found.dimension} "
-            f"(models.embedding.dimension); if the model was changed: {aside}",
+            f"(models.embedding.dimension); if the model was changed: {first}medbots db migrate "
+            "--reembed embeds the records again, while searches go on",
         )
 
 

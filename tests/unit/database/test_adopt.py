@@ -302,7 +302,9 @@ async def test_a_wrong_dimension_is_refused(postgres: support.Database) -> None:
         "public.clinical_embeddings holds vectors of 4 dimensions; the manifest says 768"
     )
     assert "EMBEDDING_DIM=4" in (caught.value.hint or "")
-    assert "RENAME TO clinical_embeddings_before" in (caught.value.hint or "")
+    assert "medbots db init takes its rows over; then medbots db migrate --reembed" in (
+        caught.value.hint or ""
+    )
     async with store.connected(postgres.url) as connected:
         assert (await table.inspect(connected)).origin is table.Origin.GUIDE
     assert await _fetch(postgres, "SELECT to_regclass('medbots_migrations')") == [(None,)]

@@ -1,0 +1,88 @@
+"""`db migrate --drop-previous`: removes the vectors that no bot uses any more."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from medbots import errors, state
+from medbots.cli import changes, db_report, options, project_contract, prompts, store, wiring
+
+if TYPE_CHECKING:
+    from medbots.database.leavings import Leaving
+    from medbots.database.step import Wish
+
+
+def drop_previous(
+    opts: options.Options, *, dry_run: bool, expect_project: str | None
+) -> db_report.Report:
+    """Name what would go, ask, remove it, and print what was done; return the report."""
+    report = db_report.Report(dry_run=dry_run)
+    started = time.perf_counter()
+    wish, found = wiring.run(_look(opts, report, expect_project))
+    if found and not dry_run:
+        listed = "\n".join(f"  {one.words}" for one in found)
+        prompts.confirm(
+            opts, f"These vectors, which no bot uses, will be deleted:\n{listed}\nGo on?"
+        )
+    try:
+        db_report.reported(opts, report, _remove(opts, report, wish, found))
+    finally:
+        report.duration_ms = round((time.perf_counter() - started) * 1000)
+    return report
+
+
+async def _look(
+    opts: options.Options, report: db_report.Report, expect_project: str | None
+) -> tuple[Wish, tuple[Leaving, ...]]:
+    """Return what no bot uses.
+
+    Raises:
+        errors.StateError: the bots do not work by the model that the settings name.
+    """
+    from medbots.database import leavings
+    from medbots.embeddings import contract
+
+    the_manifest = wiring.manifest(opts)
+    settings = wiring.settings(opts, the_manifest)
+    report.database = store.name(settings)
+    async with wiring.connected(settings) as client:
+        report.project = state.Project(client.project.id, client.project.name)
+        changes.expect(report.project, expect_project)
+        secrets = project_contract.ProjectContract(client, the_manifest.namespace)
+        used, named = await secrets.read(), contract.of_settings(settings)
+        report.requests = client.requests
+    if used != named:
+        raise errors.StateError(
+            f"the bots work by {used.version} (the project's secrets), and the settings name "
+            f"{named.version}: one of them is not to be dropped, and medbots will not guess which",
+            hint="medbots db migrate --reembed moves the bots to the model of the settings; or set "
+            "EMBEDDING_MODEL, EMBEDDING_DIM and EMBEDDING_PREFIX_MODE to what the bots work by",
+        )
+    wish = store.wish(settings, report.project.id)
+    async with store.connected(settings) as connection:
+        return wish, await leavings.look(connection, wish)
+
+
+async def _remove(
+    opts: options.Options, report: db_report.Report, wish: Wish, found: tuple[Leaving, ...]
+) -> None:
+    from medbots.cli import render_watch
+    from medbots.database import leavings, lock, schema
+
+    settings = wiring.settings(opts, wiring.manifest(opts))
+    script = report.script if report.dry_run else None
+    with render_watch.Watcher(opts, settings, script, quiet=True) as watch:
+        async with (
+            store.connected(settings) as connection,
+            lock.alone(connection, schema.LOCK_WAIT_SECONDS),
+        ):
+            now = await leavings.look(connection, wish)
+            if [(one.table, one.models) for one in now] != [
+                (one.table, one.models) for one in found
+            ]:
+                raise errors.ConflictError(
+                    "the vectors have changed since they were named", hint="run the command again"
+                )
+            async for step in leavings.remove(connection, wish, found, watch):
+                report.steps.append(step)

@@ -1,0 +1,268 @@
+"""`db migrate --reembed`: another embedding model, while searches go on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from medbots import state
+from medbots.cli import (
+    changes,
+    db_report,
+    options,
+    project_contract,
+    prompts,
+    store,
+    wiring,
+)
+
+if TYPE_CHECKING:
+    from medbots import config
+    from medbots.database import changeover
+    from medbots.database.connection import Connection
+    from medbots.database.step import Step, Wish
+    from medbots.database.watch import Watch
+    from medbots.embeddings import contract as contract_module
+    from medbots.embeddings import reembed as reembed_module
+    from medbots.embeddings import refill as refill_module
+    from medbots.embeddings import router as router_module
+    from medbots.reembedding import Behind
+
+JOBS, BATCH = 4, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the flags ask for."""
+
+    jobs: int = JOBS
+    """Requests under way at once."""
+    batch: int = BATCH
+    """Texts in one request."""
+    dry_run: bool = False
+    expect_project: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen before anything is done."""
+
+    wish: Wish
+    outlook: changeover.Outlook
+    old: contract_module.Contract
+    """By which the bots work now."""
+    new: contract_module.Contract
+    todo: tuple[Behind, ...]
+    requests: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the bots work by the new model, and nothing is missing."""
+        settled = not (self.outlook.switches or self.outlook.indexes)
+        return settled and not self.todo and self.old == self.new
+
+    @property
+    def question(self) -> str:
+        """What is to be agreed to: it costs time and money."""
+        chunks = sum(one.chunks for one in self.todo)
+        return (
+            f"Embed {chunks:,} chunks of {len(self.todo):,} records by {self.new.version}, in "
+            f"about {self.requests:,} requests to the router, then move the bots from "
+            f"{self.old.version} to it?"
+        )
+
+
+def reembed(opts: options.Options, request: Request) -> db_report.Report:
+    """Look, ask, change the model, and print what was done; return the report."""
+    report = db_report.Report(dry_run=request.dry_run)
+    started = time.perf_counter()
+    sight = wiring.run(_look(opts, request, report))
+    if not (request.dry_run or sight.nothing):
+        prompts.confirm(opts, sight.question)
+    running = _plan(opts, report, sight) if request.dry_run else _run(opts, request, report)
+    try:
+        db_report.reported(opts, report, running)
+    finally:
+        report.duration_ms = round((time.perf_counter() - started) * 1000)
+    return report
+
+
+async def _look(opts: options.Options, request: Request, report: db_report.Report) -> Sight:
+    """Return what is to be done, and raise what stands against it; nothing is changed."""
+    from medbots.embeddings import documents, reembed
+
+    async with _opened(opts, request, report) as run:
+        async with store.connected(run.settings) as connection:
+            sight = await _seen(run, connection, request)
+        if not (sight.nothing or request.dry_run):
+            await reembed.probe(documents.Documents(run.router, sight.new), sight.new)
+        return sight
+
+
+async def _plan(opts: options.Options, report: db_report.Report, sight: Sight) -> None:
+    """Say what a run would do; its SQL goes into the report."""
+    from medbots.cli import render_watch
+    from medbots.database import changeover
+    from medbots.embeddings import reembed
+
+    settings = wiring.settings(opts, wiring.manifest(opts))
+    with render_watch.Watcher(opts, settings, report.script) as watch:
+        async with store.connected(settings) as connection:
+            change = changeover.Changeover(connection, sight.wish, sight.outlook, watch)
+            stages = {
+                reembed.Stage.TABLE: await change.make(),
+                reembed.Stage.ROWS: bool(sight.todo),
+                reembed.Stage.INDEX: sight.outlook.indexes and await change.index(),
+                reembed.Stage.SWITCH: await change.switch(),
+                reembed.Stage.SECRETS: sight.old != sight.new,
+            }
+    said = f"{sum(one.chunks for one in sight.todo):,} chunks of {len(sight.todo):,} records"
+    for stage, changed in stages.items():
+        done = reembed.Done(stage, changed)
+        report.steps += _steps(sight, done, f"{said}, in about {sight.requests:,} requests")
+
+
+async def _run(opts: options.Options, request: Request, report: db_report.Report) -> None:
+    from medbots.cli import render_watch
+    from medbots.database import changeover, lock, refill, schema
+    from medbots.embeddings import documents, reembed
+    from medbots.embeddings import refill as refill_module
+
+    async with _opened(opts, request, report) as run:
+        with render_watch.Watcher(opts, run.settings, quiet=True) as watch:
+            async with (
+                store.connected(run.settings) as connection,
+                lock.alone(connection, schema.LOCK_WAIT_SECONDS),
+            ):
+                sight = await _seen(run, connection, request)
+                wish = sight.wish
+                rows = refill.Refill(
+                    wish.project_id,
+                    wish.model_version,
+                    sight.outlook.target,
+                    lambda: store.connected(run.settings),
+                )
+                tables = changeover.Changeover(connection, wish, sight.outlook, watch, rows)
+                model = documents.Documents(run.router, sight.new)
+                tally = refill_module.Tally()
+                filler = refill_module.Filler(
+                    rows, model, sight.new, request.jobs, request.batch, tally
+                )
+                stages = reembed.run(tables, run.secrets, filler, _bar(watch))
+                async for done in stages:
+                    report.steps += _steps(sight, done, _said(tally, model.requests))
+        report.requests = run.client_requests()
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a run is connected to."""
+
+    settings: config.Settings
+    project: state.Project
+    secrets: project_contract.ProjectContract
+    router: router_module.Router
+
+    def client_requests(self) -> int:
+        """Return how many requests went to the Medplum server."""
+        return self.secrets.requests
+
+
+@asynccontextmanager
+async def _opened(
+    opts: options.Options, request: Request, report: db_report.Report
+) -> AsyncIterator[_Run]:
+    """Log in, and open what has to be open; raise where patient text may not go to the router."""
+    from medbots.embeddings import phi_route, router
+
+    the_manifest = wiring.manifest(opts)
+    settings = wiring.settings(opts, the_manifest)
+    report.database = store.name(settings)
+    async with wiring.connected(settings) as client:
+        report.project = state.Project(client.project.id, client.project.name)
+        changes.expect(report.project, request.expect_project)
+        secrets = project_contract.ProjectContract(client, the_manifest.namespace)
+        allowed = os.environ.get(phi_route.SETTING) or await secrets.value(phi_route.SETTING)
+        phi_route.require(settings.llm_router_url, allowed)
+        made = router.Router(
+            settings.llm_router_url,
+            settings.llm_api_key,
+            origin=settings.origin("llm_router_url"),
+            allow_http=settings.allow_http,
+        )
+        async with made:
+            yield _Run(settings, report.project, secrets, made)
+
+
+async def _seen(run: _Run, connection: Connection, request: Request) -> Sight:
+    from medbots.database import changeover, refill
+    from medbots.embeddings import contract
+    from medbots.embeddings import refill as refill_module
+
+    old, new = await run.secrets.read(), contract.of_settings(run.settings)
+    wish = store.wish(run.settings, run.project.id)
+    outlook = await changeover.look(connection, wish)
+    todo = await refill.behind(connection, wish.project_id, wish.model_version, outlook.target)
+    requests = refill_module.requests(todo, request.batch)
+    return Sight(wish, outlook, old, new, tuple(todo), requests)
+
+
+def _bar(watch: Watch) -> reembed_module.Bar:
+    """Return what tells how far a filling is, as builds of indexes are told."""
+    from medbots.database.watch import DONE, Progress
+
+    @contextmanager
+    def shown(title: str, total: int) -> Iterator[refill_module.Advance]:
+        done = 0
+
+        def advance(chunks: int) -> None:
+            nonlocal done
+            done += chunks
+            watch.progress(Progress("vectors", title, done, max(done, total)))
+
+        yield advance
+        watch.progress(Progress("vectors", DONE, done, done))
+
+    return shown
+
+
+def _said(tally: refill_module.Tally, requests: int) -> str:
+    return (
+        f"{tally.chunks:,} chunks of {tally.resources:,} records embedded, in {requests:,} "
+        f"requests; {tally.refreshed:,} had their text already"
+    )
+
+
+def _steps(sight: Sight, done: reembed_module.Done, said: str) -> list[Step]:
+    """Return what a stage did, in the words of `db init`."""
+    from medbots.database import generations
+    from medbots.database.step import Action, Step
+    from medbots.embeddings.reembed import Stage
+
+    target, model = sight.outlook.target, sight.new.version
+    action = Action.CREATE if done.changed else Action.UNCHANGED
+    match done.stage:
+        case Stage.TABLE:
+            return [Step("table", target, action, warnings=sight.outlook.warnings)]
+        case Stage.ROWS:
+            return [Step("rows", model, action, (said,))]
+        case Stage.INDEX:
+            return [Step("index", model, action)]
+        case Stage.SWITCH if done.changed:
+            said = f"now {target}'s; what it had is {generations.PREVIOUS}"
+            return [Step("table", generations.CURRENT, Action.UPDATE, (said,))]
+        case Stage.SECRETS:
+            before, after = sight.old.secrets(), sight.new.secrets()
+            return [
+                Step("secret", name, Action.UPDATE, (f"{before[name]} → {value}",))
+                if before[name] != value
+                else Step("secret", name, Action.UNCHANGED)
+                for name, value in after.items()
+            ]
+        case Stage.LATE if done.changed:
+            return [Step("rows", model, Action.UPDATE, ("what was written meanwhile",))]
+    return []

@@ -1,0 +1,63 @@
+"""The embedding contract of a project: the secrets by which its bots work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from medbots import errors
+
+if TYPE_CHECKING:
+    from medbots import secret
+    from medbots.embeddings.contract import Contract
+    from medbots.medplum.client import Client
+
+
+class ProjectContract:
+    """The secrets EMBEDDING_MODEL, EMBEDDING_DIM and EMBEDDING_PREFIX_MODE of a project."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        from medbots.medplum import server
+
+        self._server = server.ProjectServer(client, namespace)
+        self._namespace = namespace
+        self._client = client
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made since login."""
+        return self._client.requests
+
+    async def read(self) -> Contract:
+        """Return what the bots work by.
+
+        Raises:
+            errors.NotAllowedError: only a project admin may read secrets.
+        """
+        from medbots.embeddings import contract
+
+        live = await self._secrets()
+        return contract.of_secrets({name: one.reveal() for name, one in live.items()})
+
+    async def value(self, name: str) -> str | None:
+        """Return one secret; None where the project has none."""
+        found = (await self._secrets()).get(name)
+        return found.reveal() if found else None
+
+    async def write(self, contract: Contract) -> None:
+        """Set the three at once: no bot ever reads a mixture."""
+        from medbots import secret
+
+        values = {name: secret.Secret(value) for name, value in contract.secrets().items()}
+        await self._server.write_secrets(values)
+
+    async def _secrets(self) -> Mapping[str, secret.Secret]:
+        from medbots import model
+
+        found = await self._server.read(model.Desired(self._namespace))
+        if found.project.secrets is None:
+            raise errors.NotAllowedError(
+                f"{self._client.user} may not read the secrets of project {found.project.name!r}",
+                hint="log in as a project admin: medbots login",
+            )
+        return found.project.secrets

@@ -1,0 +1,478 @@
+"""`db migrate --reembed` and `--drop-previous`, on a real Postgres and a router in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import types
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from medbots import __main__ as boundary
+from medbots import config, secret, state
+from medbots.cli import wiring
+from medbots.database import changeover
+from medbots.embeddings import chunk_hash, contract
+from medbots.embeddings import router as router_module
+from medbots.medplum import server
+from tests.support import embedded, fake_server, store
+from tests.support import postgres as support
+
+OLD = contract.Contract("old-model", 4, "none")
+SAME = contract.Contract("new-model", 4, "none")
+WIDE = contract.Contract("wide-model", 6, "nomic")
+FEBRUARY = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+MARCH = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+MANIFEST = """\
+version: 1
+namespace: urn:medbots
+bots:
+  embedding: {name: Embedding Bot, source: embedding.ts, secrets: [DATABASE_URL]}
+"""
+
+
+@dataclass
+class Told:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Clinic:
+    """A project with rows of the old model, its database, and a router."""
+
+    project: fake_server.FakeServer
+    url: str
+    router: embedded.ModelRouter
+    run: Callable[..., Told]
+    choose: Callable[[contract.Contract], None]
+    """Lets the settings of the runs to come name a model."""
+
+    def writer(self, model: contract.Contract, table: str = "clinical_embeddings") -> Any:
+        """Return what writes rows as the bots do by a model."""
+        return embedded.Writer(self.url, store.PROJECT, model, table)
+
+    def rows(self, table: str = "clinical_embeddings", model: str | None = None) -> list[Any]:
+        """Return what a search could find, without vectors."""
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(
+                "SELECT fhir_resource_id::text, version_id, chunk_index, chunk_count,"  # noqa: S608
+                f" content_text, content_hash FROM {table}"
+                " WHERE model_version = coalesce(%s, model_version) ORDER BY 1, 3",
+                [model],
+            ).fetchall()
+
+    def tables(self) -> dict[str, int]:
+        """Return the tables of embeddings, with the length of their vectors."""
+        with psycopg.connect(self.url) as connection:
+            return dict(
+                connection.execute(
+                    "SELECT c.relname, atttypmod FROM pg_attribute a JOIN pg_class c"
+                    " ON c.oid = a.attrelid WHERE attname = 'embedding' AND relkind = 'r'"
+                ).fetchall()
+            )
+
+    def secrets(self) -> dict[str, str]:
+        """Return what tells the bots of the model."""
+        live = self.project.project.secrets or {}
+        return {name: live[name].reveal() for name in contract.SECRETS if name in live}
+
+
+@pytest.fixture(scope="module")
+def template(postgres_server: support.Server) -> Iterator[str]:
+    """A database with the store, and nine resources of the old model, of one to three chunks."""
+    with postgres_server.database() as database:
+        secrets = store.Secrets()
+        wanted = store.wish(alias=OLD.alias)
+        asyncio.run(_made(database.url, secrets, wanted))
+        writer = embedded.Writer(database.url.reveal(), store.PROJECT, OLD)
+        for number in range(9):
+            texts = [
+                f"record {number} part {part} “quoted”\n\\ é" for part in range(number % 3 + 1)
+            ]
+            kind = "Observation" if number == 8 else "Condition"
+            writer.put(number, texts, kind=kind)
+        yield database.name
+
+
+async def _made(url: secret.Secret, secrets: store.Secrets, wanted: Any) -> None:
+    await store.initialised(url, secrets, wanted)
+
+
+@pytest.fixture
+def clinic(
+    template: str,
+    postgres_server: support.Server,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Clinic]:
+    """The project behind the command line, whose bots work by the old model."""
+    live = {name: secret.Secret(value) for name, value in OLD.secrets().items()}
+    live["OTHER"] = secret.Secret("x")
+    fake = fake_server.FakeServer(state.Project(store.PROJECT, "Clinic", frozenset({"bots"}), live))
+
+    @asynccontextmanager
+    async def connected(_: config.Settings) -> AsyncIterator[Any]:
+        yield types.SimpleNamespace(
+            project=types.SimpleNamespace(id=fake.project.id, name=fake.project.name),
+            user="Practitioner/me",
+            requests=3,
+        )
+
+    router = embedded.ModelRouter({one.alias: one.dimension for one in (OLD, SAME, WIDE)})
+    real = router_module.Router
+
+    def make(*args: Any, **named: Any) -> router_module.Router:
+        return real(*args, **named, transport=router.transport())
+
+    (tmp_path / "medbots.yaml").write_text(MANIFEST)
+    (tmp_path / "embedding.ts").write_text("export const handler = 1;")
+    for name in config.VARIABLES.values():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MEDBOTS_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(wiring, "connected", connected)
+    monkeypatch.setattr(server, "ProjectServer", lambda *_: fake)
+    monkeypatch.setattr(router_module, "Router", make)
+
+    def run(*args: str) -> Told:
+        capsys.readouterr()
+        code = boundary.run(args)
+        captured = capsys.readouterr()
+        return Told(code, captured.out, captured.err)
+
+    def choose(model: contract.Contract) -> None:
+        for name, value in model.secrets().items():
+            monkeypatch.setenv(name, value)
+
+    with postgres_server.database(template) as database:
+        monkeypatch.setenv("MEDBOTS_DATABASE_URL", database.url.reveal())
+        yield Clinic(fake, database.url.reveal(), router, run, choose)
+
+
+REEMBED = ("db", "migrate", "--reembed", "--yes")
+DROP = ("db", "migrate", "--drop-previous", "--yes")
+
+
+def expected(model: contract.Contract, rows: list[Any]) -> list[Any]:
+    """Return rows as the bot would have written them by a model: the same text, its own hash."""
+    texts: dict[str, list[chunk_hash.Chunk]] = {}
+    for row in rows:
+        texts.setdefault(row[0], []).append(chunk_hash.Chunk("note", "Text", row[4]))
+    return [(*row[:5], chunk_hash.content_hash(model.version, texts[row[0]])) for row in rows]
+
+
+def test_another_dimension(clinic: Clinic) -> None:
+    """The new table comes into use with what the bot would have written; the old one stays."""
+    before = clinic.rows()
+    clinic.choose(WIDE)
+    told = clinic.run(*REEMBED, "--format", "json")
+    assert told.code == 0, told.out + told.err
+    assert clinic.tables() == {"clinical_embeddings": 6, "clinical_embeddings_previous": 4}
+    assert clinic.rows() == expected(WIDE, before)
+    assert clinic.rows("clinical_embeddings_previous") == before
+    assert clinic.secrets() == WIDE.secrets()
+    assert clinic.project.writes == 1
+    texts = [text for text in clinic.router.inputs if "record" in text]
+    assert sorted(texts) == sorted(f"search_document: {row[4]}" for row in before)
+    done = {(one["kind"], one["key"]): one["action"] for one in told.json["changes"]}
+    assert done["table", "public.clinical_embeddings"] == "update"
+    assert done["rows", WIDE.version] == "create"
+    assert done["secret", "EMBEDDING_DIM"] == "update"
+    assert told.json["summary"]["failed"] == 0
+    with psycopg.connect(clinic.url) as connection:
+        names = {
+            name
+            for (name,) in connection.execute(
+                "SELECT indexname FROM pg_indexes WHERE tablename = 'clinical_embeddings'"
+            )
+        }
+        counts = connection.execute(
+            "SELECT count(*), min(p::text) FROM (SELECT polrelid::regclass::text AS t, array_agg("
+            "(polname, polcmd, polroles, pg_get_expr(polqual, polrelid)) ORDER BY polname) AS p"
+            " FROM pg_policy WHERE polrelid::regclass::text LIKE 'clinical_embeddings%'"
+            " GROUP BY 1) AS each GROUP BY p"
+        ).fetchall()
+    assert {
+        "clinical_embeddings_pkey",
+        "clinical_embeddings_chunk_key",
+        "clinical_embeddings_patient_idx",
+        "clinical_embeddings_embedding_idx",
+    } <= names
+    assert [count for count, _ in counts] == [2]
+
+    again = clinic.run(*REEMBED, "--format", "json")
+    assert {one["action"] for one in again.json["changes"]} == {"unchanged"}
+    assert clinic.run("db", "init", "--format", "json").code == 0
+
+
+def test_another_model_of_the_same_dimension(clinic: Clinic) -> None:
+    """Its rows stand beside the old ones, which go on request, with their index."""
+    before = clinic.rows()
+    clinic.choose(SAME)
+    assert clinic.run(*REEMBED).code == 0
+    assert clinic.tables() == {"clinical_embeddings": 4}
+    assert clinic.rows(model=OLD.version) == before
+    assert clinic.rows(model=SAME.version) == expected(SAME, before)
+    assert clinic.secrets() == SAME.secrets()
+    told = clinic.run(*DROP, "--format", "json")
+    assert told.code == 0, told.out + told.err
+    assert {one["key"]: one["action"] for one in told.json["changes"]} == {
+        "clinical_embeddings_embedding_idx": "delete",
+        OLD.version: "delete",
+    }
+    assert clinic.rows() == expected(SAME, before)
+    status = clinic.run("db", "status", "--format", "json").json
+    assert status["index"]["valid"] is True
+    assert status["rows"] == len(before)
+
+
+@pytest.mark.parametrize("model", [SAME, WIDE], ids=["same", "wide"])
+def test_it_goes_on_where_it_was_interrupted(clinic: Clinic, model: contract.Contract) -> None:
+    """Ended after each request in turn, and run again, nothing is lost or embedded twice."""
+    before = clinic.rows()
+    clinic.choose(model)
+    for _ in range(20):
+        # The first one is the probe of each run.
+        clinic.router.breaks_after = clinic.router.requests + 3
+        told = clinic.run(*REEMBED, "--jobs", "1", "--batch", "4")
+        if told.code == 0:
+            break
+        assert told.code == 130
+        assert clinic.secrets() == OLD.secrets()
+        assert clinic.rows(model=OLD.version) == before
+    assert told.code == 0, told.err
+    assert clinic.rows(model=model.version) == expected(model, before)
+    texts = [text for text in clinic.router.inputs if "record" in text]
+    assert len(texts) == len(before)
+
+
+@pytest.mark.parametrize("stage", ["make", "index", "switch", "settle"])
+def test_it_goes_on_after_each_stage(
+    clinic: Clinic, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended right after a stage, the bots' secrets and a table of their dimension still agree."""
+    before = clinic.rows()
+    clinic.choose(WIDE)
+    real = getattr(changeover.Changeover, stage)
+
+    async def ended(self: changeover.Changeover) -> bool:
+        await real(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(changeover.Changeover, stage, ended)
+        assert clinic.run(*REEMBED).code == 130
+    dimension = int(clinic.secrets()["EMBEDDING_DIM"])
+    alias = clinic.secrets()["EMBEDDING_MODEL"]
+    table = {name for name, one in clinic.tables().items() if one == dimension}
+    assert len(table) == 1
+    found = clinic.rows(table.pop())
+    assert found == (before if alias == OLD.alias else expected(WIDE, before))
+    if stage == "switch":
+        # A bot that has not heard yet writes to the former table.
+        clinic.writer(OLD, "clinical_embeddings_previous").put(
+            3, ["changed meanwhile"], updated_at=FEBRUARY
+        )
+    assert clinic.run(*REEMBED).code == 0
+    assert clinic.tables() == {"clinical_embeddings": 6, "clinical_embeddings_previous": 4}
+    now = clinic.rows("clinical_embeddings_previous")
+    assert clinic.rows() == expected(WIDE, now)
+    assert clinic.secrets() == WIDE.secrets()
+
+
+def test_what_bots_write_meanwhile(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New, changed, shrunk, touched and deleted records of the time of filling are followed."""
+    clinic.choose(WIDE)
+    writer = clinic.writer(OLD)
+    real = changeover.Changeover.index
+
+    async def index(self: changeover.Changeover) -> bool:
+        writer.put(20, ["new"], updated_at=FEBRUARY)
+        writer.put(1, ["changed"], updated_at=FEBRUARY)
+        touched = [row[4] for row in clinic.rows() if row[0] == embedded.uuid_of(2)]
+        writer.put(2, touched, updated_at=MARCH)
+        with psycopg.connect(clinic.url) as connection:
+            # A bot of an earlier release knows one table, and marks what it withdraws.
+            gone = [embedded.uuid_of(4)]
+            connection.execute("DELETE FROM clinical_embeddings WHERE fhir_resource_id = %s", gone)
+            connection.execute(
+                "INSERT INTO clinical_embedding_tombstones VALUES (%s, 'Condition', %s, 'v', %s)",
+                [store.PROJECT, *gone, FEBRUARY],
+            )
+        return await real(self)
+
+    monkeypatch.setattr(changeover.Changeover, "index", index)
+    assert clinic.run(*REEMBED).code == 0
+    left = clinic.rows("clinical_embeddings_previous")
+    assert clinic.rows() == expected(WIDE, left)
+    assert embedded.uuid_of(4) not in {row[0] for row in left}
+    # The touched record kept its text, and cost no second call of the model.
+    texts = [text for text in clinic.router.inputs if "record 2" in text]
+    assert len(texts) == 3
+
+
+def test_rows_of_the_guide_keep_their_mark(clinic: Clinic) -> None:
+    """Text that the bot did not make is embedded, and replaced by the record's next event."""
+    clinic.writer(contract.Contract("guide", 4, "none")).put(
+        30, ["from before"], content_hash="unknown"
+    )
+    clinic.choose(SAME)
+    assert clinic.run(*REEMBED).code == 0
+    (row,) = [one for one in clinic.rows(model=SAME.version) if one[0] == embedded.uuid_of(30)]
+    assert row[4:] == ("from before", "unknown")
+
+
+def test_the_way_back(clinic: Clinic) -> None:
+    """Back to the former dimension, the table that is still there is brought up to date."""
+    clinic.choose(WIDE)
+    assert clinic.run(*REEMBED).code == 0
+    clinic.writer(WIDE).put(0, ["changed since"], updated_at=MARCH)
+    clinic.router.inputs.clear()
+    clinic.choose(OLD)
+    assert clinic.run(*REEMBED).code == 0
+    assert clinic.tables() == {"clinical_embeddings": 4, "clinical_embeddings_previous": 6}
+    assert clinic.rows() == expected(OLD, clinic.rows("clinical_embeddings_previous"))
+    assert [text for text in clinic.router.inputs if "migrate" not in text] == ["changed since"]
+    assert clinic.secrets() == OLD.secrets()
+
+
+class TestRefusals:
+    """What is not begun."""
+
+    def test_init_with_another_model(self, clinic: Clinic) -> None:
+        """`db init` builds no index for a model by which searches would find nothing."""
+        clinic.choose(SAME)
+        told = clinic.run("db", "init")
+        assert told.code == 1
+        assert OLD.version in told.err
+        assert "medbots db migrate --reembed" in told.err
+        clinic.choose(WIDE)
+        told = clinic.run("db", "init")
+        assert told.code == 1
+        assert "medbots db migrate --reembed" in told.err
+
+    def test_without_a_yes(self, clinic: Clinic) -> None:
+        """It costs money: without a terminal and without --yes nothing is made."""
+        clinic.choose(WIDE)
+        assert clinic.run("db", "migrate", "--reembed").code == 64
+        assert clinic.tables() == {"clinical_embeddings": 4}
+
+    def test_a_dry_run(self, clinic: Clinic) -> None:
+        """A dry run says how much it is, shows the SQL, and makes no call of the model."""
+        clinic.choose(WIDE)
+        told = clinic.run("db", "migrate", "--reembed", "--dry-run", "--format", "json")
+        assert told.code == 0, told.err
+        assert told.json["dryRun"] is True
+        assert "CREATE TABLE public.clinical_embeddings_next" in told.json["sql"]
+        (rows,) = [one for one in told.json["changes"] if one["kind"] == "rows"]
+        assert rows["details"] == ["18 chunks of 9 records, in about 2 requests"]
+        assert {one["status"] for one in told.json["changes"]} == {"planned"}
+        assert clinic.router.requests == 0
+        assert clinic.tables() == {"clinical_embeddings": 4}
+
+    def test_a_model_of_another_dimension_than_said(self, clinic: Clinic) -> None:
+        """The router is asked first, and what it answers is said."""
+        clinic.choose(contract.Contract(WIDE.alias, 8, "none"))
+        told = clinic.run(*REEMBED)
+        assert told.code == 1
+        assert "6 dimensions, not 8" in told.err
+        assert clinic.tables() == {"clinical_embeddings": 4}
+
+    def test_an_unknown_model(self, clinic: Clinic) -> None:
+        """An alias that the router does not have is named."""
+        clinic.choose(contract.Contract("nobody", 4, "none"))
+        told = clinic.run(*REEMBED)
+        assert told.code == 1
+        assert "nobody" in told.err
+
+    def test_a_router_outside(self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Patient text goes to no host outside the private network that was not named."""
+        clinic.choose(SAME)
+        monkeypatch.setenv("LLM_ROUTER_URL", "https://llm.example.com")
+        told = clinic.run(*REEMBED)
+        assert told.code == 4
+        assert "LLM_PHI_ALLOWED_HOSTS" in told.err
+        assert clinic.router.requests == 0
+        monkeypatch.setenv("LLM_PHI_ALLOWED_HOSTS", "llm.example.com")
+        assert clinic.run(*REEMBED).code == 0
+
+    def test_another_project_in_the_table(self, clinic: Clinic) -> None:
+        """Another dimension would end the other project's searches; another alias does not."""
+        embedded.Writer(clinic.url, store.OTHER_PROJECT, OLD).put(40, ["theirs"])
+        clinic.choose(WIDE)
+        told = clinic.run(*REEMBED)
+        assert told.code == 1
+        assert store.OTHER_PROJECT in told.err
+        clinic.choose(SAME)
+        assert clinic.run(*REEMBED).code == 0
+        told = clinic.run(*DROP, "--format", "json")
+        assert [one["key"] for one in told.json["changes"]] == [OLD.version]
+        assert [row[4] for row in clinic.rows(model=OLD.version)] == ["theirs"]
+
+    def test_a_text_that_the_model_refuses(self, clinic: Clinic) -> None:
+        """The record is named, its text is not; the others are done, and nothing is switched."""
+        clinic.choose(WIDE)
+        clinic.router.refuses = "record 5"
+        told = clinic.run(*REEMBED, "--batch", "8")
+        assert told.code == 3
+        assert f"Condition/{embedded.uuid_of(5)}" in told.err
+        assert "part 0" not in told.err + told.out
+        assert clinic.secrets() == OLD.secrets()
+        assert len({row[0] for row in clinic.rows("clinical_embeddings_next")}) == 8
+        clinic.router.refuses = ""
+        assert clinic.run(*REEMBED).code == 0
+        assert clinic.secrets() == WIDE.secrets()
+
+    def test_what_the_bots_work_by_is_not_dropped(self, clinic: Clinic) -> None:
+        """While settings and bots disagree, or records are missing, nothing is deleted."""
+        clinic.choose(WIDE)
+        told = clinic.run(*DROP)
+        assert told.code == 1
+        assert OLD.version in told.err
+        clinic.choose(SAME)
+        assert clinic.run(*REEMBED).code == 0
+        clinic.writer(OLD).put(50, ["late"], updated_at=MARCH)
+        told = clinic.run(*DROP)
+        assert told.code == 1
+        assert f"Condition/{embedded.uuid_of(50)}" in told.err
+        assert clinic.run("db", "migrate", "--drop-previous", "--non-interactive").code == 1
+        assert clinic.run(*REEMBED).code == 0
+        assert clinic.run("db", "migrate", "--drop-previous", "--non-interactive").code == 64
+        assert clinic.rows(model=OLD.version) != []
+
+    def test_a_table_that_is_still_there(self, clinic: Clinic) -> None:
+        """A third dimension waits until the first is dropped, which is said and can be done."""
+        clinic.choose(WIDE)
+        assert clinic.run(*REEMBED).code == 0
+        third = contract.Contract("third", 8, "none")
+        clinic.router.dimensions["third"] = 8
+        clinic.choose(third)
+        told = clinic.run(*REEMBED)
+        assert told.code == 1
+        assert "--drop-previous" in told.err
+        clinic.choose(WIDE)
+        told = clinic.run(*DROP, "--format", "json")
+        assert told.code == 0
+        (one,) = told.json["changes"]
+        assert (one["kind"], one["action"]) == ("table", "delete")
+        assert clinic.tables() == {"clinical_embeddings": 6}
+        clinic.choose(third)
+        assert clinic.run(*REEMBED).code == 0
+        assert clinic.tables()["clinical_embeddings"] == 8
