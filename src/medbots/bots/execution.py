@@ -54,8 +54,6 @@ _CURES = {
     "NO_ACTIVE_ROLE": _ROLE,
     "OWN_COMMAND": "somebody else approves it; medbots approvals withdraw takes it back",
     "ROLE_NOT_ALLOWED": _ROLE,
-    "SECOND_PERSON_NEEDED": "your approval stands in it already; somebody else in the other role "
-    "approves it, and medbots approvals show tells who has",
     "OTHER_ROLE_NEEDED": "medbots approvals show tells which roles it needs, and who has approved",
     "NOT_THE_SUBMITTER": "an approver ends it by medbots approvals reject",
     "WRONG_STATUS": "medbots approvals show tells what became of it",

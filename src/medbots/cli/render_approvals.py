@@ -230,10 +230,11 @@ def decided(answer: Mapping[str, Any] | None) -> None:
     if answer.get("provenanceId"):
         line += f", Provenance/{answer['provenanceId']}"
     render.line(render.visible(line))
-    if answer.get("alreadyDone"):
+    if where == "awaiting-second":
+        stands = "your approval was counted before; " if answer.get("alreadyDone") else ""
+        render.note(f"{stands}nothing is done before somebody else approves in the other role")
+    elif answer.get("alreadyDone"):
         render.note("it was so before: nothing was done")
-    elif where == "awaiting-second":
-        render.note("nothing is done before somebody else approves in the other role")
 
 
 def swept(answer: Mapping[str, Any] | None) -> None:

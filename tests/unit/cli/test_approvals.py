@@ -443,6 +443,18 @@ class TestApprove:
         told = medbots("approvals", "approve", "t1", "--yes")
         assert (told.code, "nothing was done" in told.err) == (0, True)
 
+    def test_the_first_of_two_approves_again(self, ward: Ward, medbots: Medbots) -> None:
+        """Their approval stands, and it is said whom it still waits for: no failure."""
+        waits = {"status": "requested", "businessStatus": "awaiting-second", "alreadyDone": True}
+        ward.answers = {"command-processor": {}, "approval-queue": {"success": True, **waits}}
+        tasks.task(ward, command="SuggestMedicationChange", dual=True)
+        told = medbots("approvals", "approve", "t1", "--yes")
+        assert (told.code, told.out) == (0, "requested (awaiting-second)\n")
+        assert told.err.endswith(
+            "your approval was counted before; nothing is done before somebody else approves in "
+            "the other role\n"
+        )
+
     @pytest.mark.parametrize("form", ["text", "json"])
     def test_the_bot_refuses(self, desk: Ward, medbots: Medbots, form: str) -> None:
         """Exit 1 with code, rule and message."""
@@ -464,7 +476,6 @@ class TestApprove:
     @pytest.mark.parametrize(
         ("reason", "words"),
         [
-            ("SECOND_PERSON_NEEDED", "your approval stands in it already; somebody else in the"),
             ("OTHER_ROLE_NEEDED", "medbots approvals show tells which roles it needs"),
             ("NOT_THE_SUBMITTER", "an approver ends it by medbots approvals reject"),
             ("WRONG_STATUS", "medbots approvals show tells what became of it"),
