@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
+from medbots import errors
 from medbots.database import builds, queries, table
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
@@ -24,6 +26,12 @@ _DEFINITIONS = {
     KEY: "ON {} (project_id, fhir_resource_type, fhir_resource_id, model_version, chunk_index)",
     PATIENT: "ON {} (project_id, patient_id)",
 }
+
+_DOUBLES = (
+    "SELECT array_agg(id) FROM public.clinical_embeddings GROUP BY project_id, "
+    "fhir_resource_type, fhir_resource_id, model_version, chunk_index HAVING count(*) > 1"
+)
+"""Finds the rows that are one and the same by the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +127,12 @@ async def _ensure_index(
     if valid is not None:
         await builds.drop(connection, name, concurrently=rows > 0, watch=watch)
     definition = sql.SQL(_DEFINITIONS[name]).format(sql.SQL(table.NAME))
-    await builds.create(connection, name, definition, rows=rows, unique=name == KEY, watch=watch)
+    try:
+        await builds.create(
+            connection, name, definition, rows=rows, unique=name == KEY, watch=watch
+        )
+    except errors.DatabaseError as error:
+        if isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+            error.hint = f"take one of each away, then run it again: {_DOUBLES}"
+        raise
     return True
