@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import concurrent.futures
+import contextlib
 import datetime as dt
 import json
 import os
@@ -67,10 +68,10 @@ class RecordTexts:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._kill()
         for task in self._answering:
             task.cancel()
-        self._writing.shutdown(wait=False, cancel_futures=True)
+        self._kill()
+        self._writing.shutdown(cancel_futures=True)
 
     async def texts(self, records: Sequence[Json]) -> list[Text | str]:
         """Return the text of each record, or the error code that stands for it."""
@@ -98,7 +99,7 @@ class RecordTexts:
         return [one.result() if one.done() else _FAILED for one in futures]
 
     def _started(self, loop: asyncio.AbstractEventLoop) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None:
             return self._process
         environ = {name: os.environ[name] for name in _NEEDED if name in os.environ}
         try:
@@ -114,7 +115,8 @@ class RecordTexts:
             said = error.strerror or str(error)
             raise errors.MedbotsError(f"{self._command[0]} cannot be started: {said}") from error
         self._process = process
-        threading.Thread(target=self._read, args=(process, loop), daemon=True).start()
+        self._reading = threading.Thread(target=self._read, args=(process, loop), daemon=True)
+        self._reading.start()
         return process
 
     def _read(self, process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop) -> None:
@@ -139,8 +141,11 @@ class RecordTexts:
             future.set_result(message)
 
     def _ended(self, process: subprocess.Popen[bytes]) -> None:
-        if process is not self._process:
-            return
+        if process is self._process:
+            self._kill()
+
+    def _forget(self) -> None:
+        """Let all who wait know that nothing will come."""
         for future in self._waiting.values():
             if not future.done():
                 future.set_result(_FAILED)
@@ -179,10 +184,15 @@ class RecordTexts:
     def _kill(self) -> None:
         if self._process is None:
             return
-        self._process.kill()
-        self._process.wait()
-        self._ended(self._process)
-        self._process = None
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
+        self._reading.join()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._forget()
 
 
 _FAILED: Json = {"kind": "failure", "code": "EMBEDDING_ERROR", "message": ""}
