@@ -22,6 +22,8 @@ from tests.live.scratch import Scratch
 from tests.live.target import Target
 
 Row = dict[str, object]
+BOT_ROLES = "medbots_bot_"
+"""How the names of the bots' own roles begin; a project may have a reader too."""
 TABLES = ("clinical_embeddings", "clinical_embedding_tombstones")
 
 
@@ -112,7 +114,7 @@ def of(clinic: Clinic, target: Target, folder: Path) -> Iterator[Stage]:
         del settings[name]
     stage = Stage(clinic, target, Medbots(settings, manifest), namespace, manifest)
     before = clinic.admin.read(f"Project/{clinic.id}").get("secret", [])
-    had_role = _role(stage) is not None
+    had_role = bool(_roles(stage))
     try:
         yield stage
     finally:
@@ -180,9 +182,9 @@ def _clear(stage: Stage, secrets: list[Json], *, had_role: bool) -> None:
     ):
         admin.delete(f"fhir/R4/{each['resourceType']}/{each['id']}")
     medplum.expect(admin.post(f"admin/projects/{stage.clinic.id}/secrets", json=secrets))
-    role = None if had_role else _role(stage)
+    roles = [] if had_role else _roles(stage)
     with stage.database() as connection:
-        if role:
+        for role in roles:
             # First, so that no bot that still runs writes a row after they are deleted.
             connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
@@ -198,18 +200,17 @@ def _clear(stage: Stage, secrets: list[Json], *, had_role: bool) -> None:
 
 def role_of(stage: Stage) -> str:
     """Return the name of the project's bot role; there must be one."""
-    found = _role(stage)
-    assert found, "the project has no role in this database"
+    (found,) = [one for one in _roles(stage) if one.startswith(BOT_ROLES)]
     return found
 
 
-def _role(stage: Stage) -> str | None:
-    """Return the name of the project's bot role in this database."""
+def _roles(stage: Stage) -> list[str]:
+    """Return the names of the project's roles in this database: the bots', and a reader's."""
     with stage.database() as connection:
         found = connection.execute(
-            "SELECT rolname FROM pg_roles JOIN pg_shdepend ON refobjid = pg_roles.oid"
+            "SELECT DISTINCT rolname FROM pg_roles JOIN pg_shdepend ON refobjid = pg_roles.oid"
             " JOIN pg_database ON pg_database.oid = dbid AND datname = current_database()"
-            " WHERE rolname LIKE %s LIMIT 1",
+            " WHERE rolname LIKE %s",
             (f"%{uuid.UUID(stage.clinic.id).hex}%",),
-        ).fetchone()
-    return str(found["rolname"]) if found else None
+        ).fetchall()
+    return [str(one["rolname"]) for one in found]

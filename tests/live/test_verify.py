@@ -44,6 +44,13 @@ def check_shape(document: Json) -> None:
     assert document["ok"] is (document["summary"]["fail"] == 0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _unhurried(super_admin_if_any: Session | None, stage: Stage) -> None:
+    """Many whole runs in a minute are more than a server allows one member."""
+    if super_admin_if_any is not None:
+        projects.lift_quota(super_admin_if_any, stage.clinic.id)
+
+
 class TestGreen:
     """Where everything stands."""
 
@@ -205,13 +212,14 @@ class TestRed:
 
     def test_a_setting_that_is_alone_is_the_only_fault(self, deployed: Stage) -> None:
         """With another length than was deployed, one check fails; what rests on it is skipped."""
-        document = deployed.medbots.having(EMBEDDING_DIM="512").json("verify", code=FAILED)
+        args = ("verify", "--skip", "fire.cds-*,fire.billing-*,fire.approval-*")
+        document = deployed.medbots.having(EMBEDDING_DIM="512").json(*args, code=FAILED)
         found = failing(document)
         assert list(found) == ["embeddings.settings"]
         assert found["embeddings.settings"]["fix"].startswith("set EMBEDDING_DIM=768")
         skipped = {one["id"]: one["reason"] for one in document["checks"] if "reason" in one}
         assert {"embeddings.index", "embeddings.rows", FIRE} <= skipped.keys()
-        assert set(skipped.values()) == {"embeddings.settings failed"}
+        assert set(skipped.values()) == {"embeddings.settings failed", "left out by --skip"}
 
     def test_a_model_of_another_dimension(self, deployed: Stage) -> None:
         """A router whose model answers with other vectors breaks the contract."""
