@@ -82,7 +82,7 @@ async def role(target: target_module.Target) -> check.Result:
     """The bots' own database role may do what it must, and no more.
 
     Proves: this project's role exists, may log in, has no powers and is in no group, may read and
-    write the two tables of embeddings, is held to its project's rows, and the password in the
+    write the tables of embeddings, is held to its project's rows, and the password in the
     project's secret `DATABASE_URL` opens it, as far as that can be tried from here.
 
     Fails: naming what is missing or too much.
@@ -92,11 +92,11 @@ async def role(target: target_module.Target) -> check.Result:
     connection = await target.database()
     project = (await target.state()).project
     wanted = roles.of_project(project.id, connection.info.dbname)
-    found = await queries.run(
-        connection, "bot_role", wanted.name, list(roles.TABLES), wanted.own_rows
-    )
+    with connection_module.translated():
+        tables = await roles.tables(connection)
+    found = await queries.run(connection, "bot_role", wanted.name, list(tables), wanted.own_rows)
     lines = await found.fetchall()
-    expected = f"{wanted.name}, with rights on {' and '.join(roles.TABLES)} alone"
+    expected = f"{wanted.name}, with rights on {' and '.join(tables)} alone"
     if not lines:
         return check.failed("no such role", expected, _INIT)
     wrong = [one for line in lines for one in _complaints(*line)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from medbots import check, config
 from medbots.checks import family as family_module
 from medbots.checks import target as target_module
-from medbots.database import queries
+from medbots.database import connection as connection_module
+from medbots.database import models, refill
 
 _PROBE = "medbots verify"
 """The one text that is ever sent to the model from here."""
@@ -18,10 +19,8 @@ _DEFAULTS = {
 }
 """What a bot works by that finds no such secret; the contract's settings are no secret."""
 
-_AGAIN = (
-    "embed the records of the other versions again: $execute the Embedding Bot with "
-    '{"action": "backfill", "resourceType": "Condition"}, and so for each type'
-)
+_AGAIN = "medbots db migrate --reembed, which embeds the records again while searches go on"
+_DROP = "medbots db migrate --drop-previous, when the searches are as they should be"
 
 family = family_module.Family("embeddings", "Embeddings: the contract and the index")
 
@@ -38,9 +37,10 @@ async def settings(target: target_module.Target) -> check.Result:
     Fails: naming the one at fault: the setting and where it comes from, where secret and column
     agree; the column, where setting and secret agree; else the secret. What rests on it is skipped.
 
-    Cure: give the setting the value of the other two; `medbots db init` for the column; for a
-    secret `medbots deploy` with the setting in its environment: a setting that nobody made replaces
-    none.
+    Cure: give the setting the value of the other two; `medbots db migrate --reembed` for the
+    column, and to move the bots to another model where their records have no vectors of it yet; for
+    another secret `medbots deploy` with the setting in its environment: a setting that nobody made
+    replaces none.
     """
     wanted, store = target.settings.embedding_dim, await target.store()
     column, astray = store.dimension, await _secrets_astray(target)
@@ -53,15 +53,18 @@ async def settings(target: target_module.Target) -> check.Result:
         stands = astray.get(_DIMENSION) == str(column) if seen else store.rows > 0
         if stands:
             cure = f"set EMBEDDING_DIM={column}, or models.embedding.dimension in the manifest"
+            cure = f"{cure}; if the model is to change: {_AGAIN}"
             return check.failed(f"{observed}: the setting is at fault", expected, cure)
         if _DIMENSION in astray:
-            cure = "decide on a length, set EMBEDDING_DIM to it, medbots deploy, medbots db init"
+            cure = f"decide on a length, set EMBEDDING_DIM to it, {_AGAIN}"
             return check.failed(f"{observed}, and the bots' secret differs", expected, cure)
-        cure = "medbots db init: its refusal says how to change the column"
-        return check.failed(f"{observed}: the column is at fault", expected, cure)
+        return check.failed(f"{observed}: the column is at fault", expected, _AGAIN)
     if astray:
         said = f"{observed}; the bots' secrets say otherwise: {', '.join(astray)}"
         given = " ".join(f"{name}={_settings(target)[name]}" for name in astray)
+        if await _behind(target):
+            said = f"{said}; records have no vectors of the settings' model yet"
+            return check.failed(said, expected, f"{given} {_AGAIN}")
         return check.failed(said, expected, f"{given} medbots deploy")
     return check.passed(observed, expected)
 
@@ -85,6 +88,14 @@ async def _secrets_astray(target: target_module.Target) -> dict[str, str]:
     return {name: value for name, value in said.items() if value != _settings(target)[name]}
 
 
+async def _behind(target: target_module.Target) -> bool:
+    """Whether another model has embedded records that the settings' model has not."""
+    store, project = await target.store(), (await target.client()).project
+    with connection_module.translated():
+        names = (project.id, target.model_version, store.table)
+        return bool(await refill.behind(await target.database(), *names))
+
+
 def _settings(target: target_module.Target) -> dict[str, str]:
     return {
         "EMBEDDING_MODEL": target.settings.embedding_model,
@@ -104,7 +115,7 @@ async def contract(target: target_module.Target) -> check.Result:
     column agree.
 
     Cure: give the alias its old model back; or, for a new model of another length, set
-    `EMBEDDING_DIM` to what it answers, and let `medbots db init` say how to change the column.
+    `EMBEDDING_DIM` to what it answers, and run `medbots db migrate --reembed`.
     """
     wanted = target.settings.embedding_dim
     alias = target.settings.embedding_model
@@ -122,7 +133,7 @@ def _cure(wanted: int, column: int | None, answered: int) -> str:
         return f"set EMBEDDING_DIM={answered}, or models.embedding.dimension in the manifest"
     if column == wanted:
         return f"let the router's alias name a model of {wanted} dimensions again"
-    return "medbots db init: its refusal says how to change the column"
+    return _AGAIN
 
 
 @family.define("embeddings.rows", needs=("embeddings.settings",))
@@ -134,21 +145,21 @@ async def rows(target: target_module.Target) -> check.Result:
     Fails: when none of them does. Rows of another model version are a warning where they stand
     beside those of the right one, or come from the deployment guide's table: no search finds them.
 
-    Cure: give `EMBEDDING_MODEL` its old value back; or embed the records again, by the Embedding
-    Bot's `backfill` or by their next change.
+    Cure: give `EMBEDDING_MODEL` its old value back; or embed the records again, by
+    `medbots db migrate --reembed`. What an earlier model left, and has new vectors, goes by
+    `medbots db migrate --drop-previous`.
     """
-    found = await queries.run(
-        await target.database(), "model_versions", (await target.client()).project.id
-    )
-    counts = await found.fetchall()
+    project = (await target.client()).project
+    with connection_module.translated():
+        found = await models.held(await target.database(), project.id)
     expected = f"rows of model version {target.model_version}"
-    observed = ", ".join(f"{count} rows of {name}" for name, count, _ in counts) or "no rows yet"
-    right = any(name == target.model_version for name, _, _ in counts)
-    if not right and any(written for _, _, written in counts):
+    observed = ", ".join(f"{one.rows} rows of {one.model_version}" for one in found)
+    right = any(one.model_version == target.model_version for one in found)
+    if not right and any(one.written for one in found):
         return check.failed(observed, expected, f"set EMBEDDING_MODEL back, or {_AGAIN}")
-    if len(counts) > right:
-        return check.warned(observed, expected, _AGAIN)
-    return check.passed(observed, expected)
+    if any(one.model_version != target.model_version for one in found):
+        return check.warned(observed, expected, _AGAIN if await _behind(target) else _DROP)
+    return check.passed(observed or "no rows yet", expected)
 
 
 @family.define("embeddings.index", needs=("database.schema", "embeddings.settings"))

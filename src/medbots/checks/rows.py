@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from medbots import errors, polling
 from medbots.database import connection as connection_module
-from medbots.database import queries
+from medbots.database import generations, queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,10 @@ class Rows:
         return [Row(*values) for values in await found.fetchall()]
 
     async def delete(self, record: str) -> None:
-        """Delete the rows of a record."""
-        await self._run("delete_resource", *record.split("/"))
+        """Delete the rows of a record, from every table of embeddings."""
+        for one in await generations.find(self._connection):
+            values = (self._project_id, *record.split("/"))
+            await queries.run(self._connection, "delete_resource", *values, table=one.name)
 
     async def clear_tombstone(self, record: str) -> bool:
         """Delete the tombstone of a record; return whether there was one."""

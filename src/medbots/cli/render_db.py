@@ -109,7 +109,11 @@ def status(opts: options.Options, found: Status) -> None:
         ("dimension", str(found.dimension or "none")),
         ("index", f"{index.name} ({index.kind}, {state})" if index else "none"),
         ("rows", f"{found.rows:,}"),
-        ("size", f"{found.bytes / 1024 / 1024:,.1f} MB"),
+        ("size", _megabytes(found.bytes)),
+        *(
+            (one.table, f"{one.rows:,} rows of {one.dimension} dimensions, {_megabytes(one.bytes)}")
+            for one in (found.tables if len(found.tables) > 1 else ())
+        ),
     )
     render.table(opts, ("", ""), facts)
     rows = [
@@ -126,3 +130,7 @@ def status(opts: options.Options, found: Status) -> None:
         render.note(f"the table is neither medbots' nor the guide's: {found.complaint}")
     elif found.pending or index is None or not index.valid:
         render.note("medbots db init makes what is missing")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1024 / 1024:,.1f} MB"

@@ -14,11 +14,9 @@ from medbots.database import builds, table
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
-CURRENT = table.NAME
-NEXT = f"{table.NAME}_next"
-PREVIOUS = f"{table.NAME}_previous"
-NAMES = (CURRENT, NEXT, PREVIOUS)
+NAMES = table.GENERATIONS
 """In the order in which bots look for the dimension that they need."""
+CURRENT, NEXT, PREVIOUS = NAMES
 
 _SWITCH_ATTEMPTS = 120
 _SWITCH_PAUSE = 0.5

@@ -82,7 +82,8 @@ async def ensure(connection: connection_module.Connection, reader: Reader) -> tu
     with connection_module.translated(doing=f"role {reader.name}"):
         async with connection.transaction():
             done = await _ensure_role(connection, reader)
-            for name, columns in COLUMNS.items():
+            for name in await roles.tables(connection):
+                columns = COLUMNS.get(name, COLUMNS[table.NAME])
                 done += await _ensure_columns(connection, reader, name, columns)
                 done += await _ensure_policy(connection, reader, name)
             done += await _ensure_history(connection, reader)

@@ -1,4 +1,4 @@
-"""The role that one project's bots connect as: its two tables, its own rows, and nothing else."""
+"""The role that one project's bots connect as: its tables, its own rows, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from medbots import errors, secret
 from medbots.database import connection as connection_module
 from medbots.database import table
 
-TABLES = (table.NAME, table.TOMBSTONES)
+TABLES = (*table.GENERATIONS, table.TOMBSTONES)
+"""All that there may be; those that there are: `tables`."""
 PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 PREFIX = "medbots_bot_"
 _PASSWORD_BYTES = 32
-CREATED = "made, for its own rows of the two tables and nothing else"
+CREATED = "made, for its own rows of the tables and nothing else"
 
 _ATTRIBUTES = {
     # What a role has by default, and ours must not; only a superuser may name the first three.
@@ -125,13 +126,24 @@ async def shared(connection: connection_module.Connection, project_id: str) -> b
     return await cursor.fetchone() == (True,)
 
 
+async def tables(connection: connection_module.Connection) -> tuple[str, ...]:
+    """Return the tables that bots use, as far as they are there."""
+    cursor = await connection.execute(
+        "SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, rank) "
+        "WHERE to_regclass(name) IS NOT NULL ORDER BY rank",
+        [list(TABLES)],
+    )
+    return tuple([name async for (name,) in cursor])
+
+
 async def intruders(connection: connection_module.Connection, role: Role) -> tuple[str, ...]:
     """Return the policies of others that show the role more than its own rows, with their cure."""
+    every = await tables(connection)
     cursor = await connection.execute(
         "SELECT format('DROP POLICY %%I ON %%s', polname, polrelid::regclass) FROM pg_policy "
         "WHERE polrelid = ANY (%s::regclass[]) AND polname <> %s AND polpermissive "
         "AND polroles && ARRAY[0::oid, %s::regrole::oid] ORDER BY 1",
-        [list(TABLES), role.policy, role.name],
+        [list(every), role.policy, role.name],
     )
     return tuple([statement async for (statement,) in cursor])
 
@@ -218,7 +230,7 @@ async def _ensure_access(
 
 async def _ensure_grants(connection: connection_module.Connection, role: Role) -> list[str]:
     done = []
-    for name in TABLES:
+    for name in await tables(connection):
         if await granted(connection, role.name, name) != {
             (privilege, False) for privilege in PRIVILEGES
         }:
@@ -233,7 +245,7 @@ async def _ensure_grants(connection: connection_module.Connection, role: Role) -
 async def _ensure_policies(connection: connection_module.Connection, role: Role) -> list[str]:
     done = []
     own_rows = role.own_rows
-    for name in TABLES:
+    for name in await tables(connection):
         cursor = await connection.execute(
             "SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass", [name]
         )

@@ -6,8 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from medbots.database import connection as connection_module
-from medbots.database import extension, indexes, table
+from medbots.database import extension, generations, indexes
 from medbots.database import migrations as migrations_module
+from medbots.database import table as table_module
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One table of embeddings."""
+
+    table: str
+    dimension: int | None
+    """Declared length of a vector."""
+    rows: int
+    bytes: int
+    """With indexes and TOAST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,11 @@ class Status:
     rows: int
     bytes: int
     """Table with its indexes and TOAST."""
-    origin: table.Origin = table.Origin.NONE
+    table: str = table_module.NAME
+    """The one that bots of the model work with."""
+    tables: tuple[Rows, ...] = ()
+    """Those that there are: two while the dimension changes, and until the former is dropped."""
+    origin: table_module.Origin = table_module.Origin.NONE
     complaint: str = ""
 
     @property
@@ -60,6 +77,15 @@ class Status:
             "dimension": self.dimension,
             "rows": self.rows,
             "bytes": self.bytes,
+            "tables": [
+                {
+                    "name": one.table,
+                    "dimension": one.dimension,
+                    "rows": one.rows,
+                    "bytes": one.bytes,
+                }
+                for one in self.tables
+            ],
         }
 
 
@@ -68,7 +94,8 @@ async def read(
 ) -> Status:
     """Return the state of the store; it need not have been made.
 
-    The index is that of `model_version`; None, or none for it: the one of the well-known name.
+    Where there are several tables, the one is meant that bots of `model_version` work with. The
+    index is that model's; None, or none for it: the one of the well-known name.
 
     Raises:
         errors.NotAllowedError: the login may not read the table.
@@ -78,32 +105,50 @@ async def read(
         cursor = await connection.execute("SHOW server_version")
         (server,) = await cursor.fetchone() or ("",)
         vector = await extension.find(connection)
-        found = await table.inspect(connection)
+        found = await table_module.inspect(connection)
         known = migrations_module.packaged()
         entries = migrations_module.compare(known, await migrations_module.history(connection))
-        every = await indexes.find(connection)
+        tables = await _tables(connection)
+        used = _used(tables, model_version)
+        name = used.table if used else table_module.NAME
+        every = await indexes.find(connection, name)
         index = indexes.of_model(every, model_version) if model_version else None
-        named = next((one for one in every if one.name == indexes.NAME), None)
-        rows, size = await _size(connection, found)
+        named = next((one for one in every if one.name == indexes.name_on(name)), None)
     return Status(
         database=f"{info.host}:{info.port}/{info.dbname}",
         server=str(server).partition(" ")[0],
         pgvector=vector.version if vector else None,
         migrations=entries,
         index=index or named,
-        dimension=found.dimension,
-        rows=rows,
-        bytes=size,
+        dimension=used.dimension if used else found.dimension,
+        rows=used.rows if used else 0,
+        bytes=used.bytes if used else 0,
+        table=name,
+        tables=tables,
         origin=found.origin,
         complaint=found.complaint,
     )
 
 
-async def _size(connection: connection_module.Connection, found: table.Table) -> tuple[int, int]:
-    if found.origin is table.Origin.NONE:
-        return 0, 0
+async def _tables(connection: connection_module.Connection) -> tuple[Rows, ...]:
+    """Return the tables that there are, the one in use first; somebody else's of that name too."""
     cursor = await connection.execute(
-        f"SELECT count(*), pg_total_relation_size('{table.NAME}') FROM {table.NAME}"  # noqa: S608
+        "SELECT name, nullif(a.atttypmod, -1), pg_total_relation_size(to_regclass(name)) "
+        "FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, rank) "
+        "LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(name) AND a.attname = 'embedding' "
+        "WHERE to_regclass(name) IS NOT NULL ORDER BY rank",
+        [list(generations.NAMES)],
     )
-    row = await cursor.fetchone()
-    return (int(row[0]), int(row[1])) if row else (0, 0)
+    return tuple(
+        [
+            Rows(name, dimension, await table_module.count(connection, name), size)
+            async for name, dimension, size in cursor
+        ]
+    )
+
+
+def _used(tables: tuple[Rows, ...], model_version: str | None) -> Rows | None:
+    """Return the table that bots of a model work with; without one of its length, the first."""
+    length = (model_version or "").rpartition("/")[0].rpartition("/")[2]
+    fitting = [one for one in tables if str(one.dimension) == length]
+    return next(iter(fitting or tables), None)

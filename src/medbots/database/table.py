@@ -10,6 +10,8 @@ from medbots import errors
 from medbots.database import connection as connection_module
 
 NAME = "public.clinical_embeddings"
+GENERATIONS = (NAME, f"{NAME}_next", f"{NAME}_previous")
+"""The table in use, the one that a change of the model fills, the one before the last change."""
 TOMBSTONES = "public.clinical_embedding_tombstones"
 ADOPTION = 2
 """The migration that takes over a table of the deployment guide."""

@@ -254,7 +254,7 @@ AT_FAULT = [
         "384",
         {"EMBEDDING_DIM": "384"},
         "column 768: the column is at fault",
-        "medbots db init: its ",
+        "medbots db migrate --reembed",
     ),
     ("384", {"EMBEDDING_DIM": "512"}, "column 768, and the bots' secret differs", "decide on a"),
     (
@@ -318,11 +318,36 @@ async def test_rows_of_another_model(
     await owner.execute(*insert(project, "old-model/768/none"))  # type: ignore[arg-type]
     result = (await stand.look("embeddings.rows"))["embeddings.rows"]
     assert result.status is FAIL
+    assert "--reembed" in result.fix
     await owner.execute(*insert(project))  # type: ignore[arg-type]
     result = (await stand.look("embeddings.rows"))["embeddings.rows"]
     assert result.status is WARN
     assert "1 rows of old-model/768/none" in result.observed
     assert "gout" not in repr(result)
+    # Once every record has a vector of the model in use, the others may go.
+    assert "--drop-previous" not in result.fix
+    await owner.execute(
+        "UPDATE clinical_embeddings SET fhir_resource_id = (SELECT min(fhir_resource_id::text)"
+        "::uuid FROM clinical_embeddings), resource_updated_at = now(), created_at = now()"
+    )
+    result = (await stand.look("embeddings.rows"))["embeddings.rows"]
+    assert (result.status, "--drop-previous" in result.fix) == (WARN, True)
+
+
+async def test_bots_that_would_find_nothing(
+    stand: Stand, owner: psycopg.AsyncConnection[object], project: str
+) -> None:
+    """A model in the settings without vectors is not to be deployed but to be embedded first."""
+    await deployed_with(stand, EMBEDDING_MODEL="old-model")
+    stand.bots = tuple(
+        replace(one, optional_secrets=(*one.optional_secrets, "EMBEDDING_MODEL"))
+        for one in stand.bots
+    )
+    await owner.execute(*insert(project, "old-model/768/none"))  # type: ignore[arg-type]
+    result = (await stand.look("embeddings.settings"))["embeddings.settings"]
+    assert result.status is FAIL
+    assert "records have no vectors" in result.observed
+    assert result.fix.startswith("EMBEDDING_MODEL=embedding-model medbots db migrate --reembed")
 
 
 async def test_rows_of_the_guides_table_warn(
@@ -334,7 +359,7 @@ async def test_rows_of_the_guides_table_warn(
     result = (await stand.look("embeddings.rows"))["embeddings.rows"]
     assert result.status is WARN
     assert "1 rows of nomic-embed-text" in result.observed
-    assert "backfill" in result.fix
+    assert "--reembed" in result.fix
 
 
 async def test_a_secret_that_says_otherwise(stand: Stand) -> None:
