@@ -4,9 +4,9 @@
 -- $1 query vector (binary form of type vector), $2 project id, $3 model version, $4 resource types or null,
 -- $5 content type or null, $6 first and $7 last clinical date (YYYY-MM-DD) or null, $8 greatest cosine distance,
 -- $9 number of resources, $10 number of chunks to fetch
-WITH nearest AS MATERIALIZED (
-  SELECT fhir_resource_type, fhir_resource_id, version_id, patient_id, content_text,
-    (embedding <=> $1::vector::halfvec) + 0 AS distance
+WITH chosen AS MATERIALIZED (
+  -- Nothing but the distance: a sort of whole rows takes half as long again.
+  SELECT id, (embedding <=> $1::vector::halfvec) + 0 AS distance
   FROM public.clinical_embeddings
   WHERE project_id = $2::uuid AND model_version = $3
     AND ($4::text[] IS NULL OR fhir_resource_type = ANY ($4::text[]))
@@ -17,6 +17,9 @@ WITH nearest AS MATERIALIZED (
       <= left($7::text, length(substring(content_text FROM '^\[[^|]* \| (\d{4}(?:-\d{2}){0,2}) \|'))))
   ORDER BY (embedding <=> $1::vector::halfvec) + 0
   LIMIT $10::int
+), nearest AS (
+  SELECT fhir_resource_type, fhir_resource_id, version_id, patient_id, content_text, distance
+  FROM chosen JOIN public.clinical_embeddings USING (id)
 ), best AS (
   SELECT DISTINCT ON (fhir_resource_type, fhir_resource_id) *
   FROM nearest

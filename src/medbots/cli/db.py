@@ -10,6 +10,7 @@ import typer
 
 from medbots import errors
 from medbots.cli import (
+    db_bench,
     db_maintain,
     db_migrate,
     db_recall,
@@ -43,6 +44,7 @@ def register(app: typer.Typer) -> None:
     """Add the noun to the tree."""
     db_migrate.register(noun)
     db_repair.register(noun)
+    db_bench.register(noun)
     db_maintain.register(noun)
     db_recall.register(noun)
     app.add_typer(noun, name="db")

@@ -95,11 +95,16 @@ def _torn(url: str) -> bool:
 
 
 async def connect(
-    url: secret.Secret, *, setting: str = SETTING, notices: Notices | None = None
+    url: secret.Secret,
+    *,
+    setting: str = SETTING,
+    notices: Notices | None = None,
+    kind: type[Connection] = psycopg.AsyncConnection,
 ) -> Connection:
     """Return an autocommitting connection with time limits on everything it does.
 
-    TLS is as the URL's `sslmode` asks. `setting` names, in errors, where the URL came from.
+    TLS is as the URL's `sslmode` asks. `setting` names, in errors, where the URL came from; `kind`
+    is the class of the connection.
 
     Raises:
         errors.UsageError: it is not a database URL.
@@ -112,7 +117,7 @@ async def connect(
     given = conninfo.conninfo_to_dict(url.reveal())
     try:
         async with asyncio.timeout(2 * _CONNECT_SECONDS):
-            connection = await psycopg.AsyncConnection.connect(
+            connection = await kind.connect(
                 **(defaults | {name: value for name, value in given.items() if value is not None}),
                 autocommit=True,
                 # A pooler between here and the server may hand statements to other sessions.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -101,8 +101,13 @@ async def inspect(connection: connection_module.Connection, table: str) -> Table
     if row is None:
         return None
     cursor = await queries.run(connection, "maintenance_indexes", table)
-    indexes = tuple([Index(*values, _rebuilt(note)) async for *values, note in cursor])
-    return Table(table, *row, indexes)
+    indexes = tuple(
+        [
+            Index(name, rows, size, neighbours, _rebuilt(note))
+            async for name, rows, size, neighbours, note in cursor
+        ]
+    )
+    return replace(Table(table, *row), indexes=indexes)
 
 
 _NOTE = re.compile(r"medbots: (?P<facts>\{.*\})")
