@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from medbots import errors
 from medbots.database import builds, queries, table
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
@@ -75,6 +74,10 @@ def of_model(found: tuple[Index, ...], model_version: str) -> Index | None:
     return next((one for one in matching if one.valid), matching[0] if matching else None)
 
 
+def _serves(index: Index | None) -> bool:
+    return index is not None and index.valid and index.kind == "hnsw"
+
+
 async def ensure(
     connection: connection_module.Connection,
     model_version: str,
@@ -100,21 +103,22 @@ async def ensure(
         on: the table, which is the one in use by default.
 
     Raises:
-        errors.DatabaseError: another session builds it now, or the build fails.
+        errors.DatabaseError: another session builds one for too long, or the build fails.
     """
     found = () if anew else await find(connection, on)
-    known = name_on(on)
-    current = of_model(found, model_version)
-    if current is not None and current.valid and current.kind == "hnsw":
+    if _serves(of_model(found, model_version)):
         return False
+    if not watch.dry_run:
+        # What another session builds looks like a left-over until it is ready.
+        await builds.alone(connection, [on])
+        found = await find(connection, on)
+    current = of_model(found, model_version)
+    if _serves(current):
+        return False
+    known = name_on(on)
     rows = await table.count(connection, on)
     taken = False
     for index in found:
-        if index.builder is not None:
-            raise errors.DatabaseError(
-                f"another session (pid {index.builder}) builds the index {index.name} now",
-                hint="run it again when that has ended",
-            )
         unused = (
             index.name == known
             and not shared
