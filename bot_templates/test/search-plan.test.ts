@@ -166,6 +166,34 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
     await other.end();
   });
 
+  test('the rows of another table are counted in the one in use, which has the same records', async () => {
+    await database.makeGeneration('clinical_embeddings_previous', 4);
+    await database.admin.query(
+      `INSERT INTO clinical_embeddings_previous (project_id, fhir_resource_type, fhir_resource_id, version_id,
+         content_type, chunk_index, chunk_count, content_text, content_hash, embedding, model_version,
+         resource_updated_at)
+       VALUES ($1, 'Observation', gen_random_uuid(), 'v', 'structured', 0, 1, '', 'h', '[1,2,3,4]', 'm/4/none', now())`,
+      [PROJECT]
+    );
+    await database.admin.query(
+      `CREATE INDEX ON clinical_embeddings_previous USING hnsw (embedding halfvec_cosine_ops)
+       WHERE model_version = 'm/4/none'`
+    );
+    try {
+      for (const [type, expected] of [
+        ['Observation', 'index'],
+        ['MedicationStatement', 'exact'],
+      ]) {
+        const given = ['5000', PROJECT, 'm/4/none', [type], 4, false, 120];
+        expect((await bot.query(query('search_settings'), given)).rows).toMatchObject([
+          { generation: 'public.clinical_embeddings_previous', dimensions: [768, 4], way: expected },
+        ]);
+      }
+    } finally {
+      await database.admin.query('DROP TABLE clinical_embeddings_previous');
+    }
+  });
+
   test('where no table has vectors of the length, it says which there are', async () => {
     const { rows } = await bot.query(query('search_settings'), ['5000', PROJECT, MODEL, null, 4, false, 120]);
     expect(rows).toMatchObject([{ generation: null, dimensions: [768] }]);

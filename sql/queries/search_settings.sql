@@ -50,14 +50,16 @@ WITH generation AS MATERIALIZED (
     ) AS few,
     -- Whether every row of the index is meant: one project has it alone, and it is of what is looked for.
     coalesce((SELECT CASE WHEN of_type THEN rows > 0 ELSE rows > 1000 AND $4::text[] IS NULL END FROM serving), false)
-      AND (SELECT count(*) < 2 FROM pg_policy p, chosen WHERE p.polrelid = chosen.id AND p.polcmd = '*') AS whole
+      AND (SELECT count(*) < 2 FROM pg_policy p, chosen WHERE p.polrelid = chosen.id AND p.polcmd = '*') AS whole,
+    -- The tables hold the same records: those of another table are counted in the one that has this name.
+    (SELECT name FROM chosen) <> 'public.clinical_embeddings' AS elsewhere
 ), decided AS MATERIALIZED (
   SELECT CASE
     WHEN $6::boolean THEN 'patient'
     WHEN NOT whole AND (
       SELECT count(*) FROM (
         SELECT FROM public.clinical_embeddings
-        WHERE project_id = $2::uuid AND model_version = $3
+        WHERE project_id = $2::uuid AND (model_version = $3 OR (SELECT elsewhere FROM known))
           AND ($4::text[] IS NULL OR fhir_resource_type = ANY ($4::text[]))
         LIMIT (SELECT few + 1 FROM known)
       ) AS counted
