@@ -159,6 +159,7 @@ def test_status_needs_no_login(
         "dimension",
         "rows",
         "bytes",
+        "tables",
     }
     assert set(found) == set(before[1])
     assert found["index"] == {
