@@ -30,8 +30,9 @@ _ROLE = (
 )
 
 REPAIR = (
-    "medbots bot exec embedding --field action=backfill --field resourceType=Observation, and so "
-    "for each other type, embeds what was missed"
+    "medbots embeddings reconcile embeds what was missed; where the database is out of reach, "
+    "medbots bot exec embedding --field action=backfill --field resourceType=Observation does, a "
+    "type at a time"
 )
 """After a trouble of vectors has been mended: the server runs no subscription a second time."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medbots import errors
-from medbots.cli import answers, approval_states, options, prompts, render_approvals, wiring
+from medbots.cli import answers, approval_states, options, prompts, render_decisions, wiring
 
 if TYPE_CHECKING:
     from medbots.bots.approvals import Approval, Query
@@ -58,11 +58,11 @@ def _me(client: Client) -> str:
     raise errors.StateError("the server does not tell who is logged in", hint="medbots whoami")
 
 
-async def opened(opts: options.Options, task_id: str) -> Dossier:
-    """Return what is known of a Task."""
+async def opened(opts: options.Options, task_id: str) -> tuple[Dossier, str | None]:
+    """Return what is known of a Task, and who is logged in, as a reference."""
     the_manifest = wiring.manifest(opts)
     async with wiring.connected(wiring.settings(opts, the_manifest)) as client:
-        return await _open(client, the_manifest, task_id)
+        return await _open(client, the_manifest, task_id), client.identity.profile
 
 
 async def _open(client: Client, the_manifest: Manifest, task_id: str) -> Dossier:
@@ -85,9 +85,9 @@ def approve(
         errors.DeclinedError: the answer was no.
         errors.BotFailedError: the bot refuses.
     """
-    found = _still_open(opts, task_id)
+    found, me = _still_open(opts, task_id)
     asks = opts.interactive and not opts.yes
-    render_approvals.intention(opts, found, changes, in_full=asks)
+    render_decisions.intention(opts, found, changes, me=me, in_full=asks)
     prompts.confirm(opts, "Approve it?")
     given = {"reason": reason, "modifications": changes, "commandSha256": found.digest}
     _decide(opts, task_id, "approve", {k: v for k, v in given.items() if v is not None})
@@ -99,22 +99,22 @@ def refuse(opts: options.Options, task_id: str, decision: str, reason: str | Non
     Raises:
         errors.MedbotsError: as `approve`.
     """
-    found = _still_open(opts, task_id)
-    render_approvals.refusal(found, decision)
+    found, _ = _still_open(opts, task_id)
+    render_decisions.refusal(found, decision)
     prompts.confirm(opts, f"{decision.capitalize()} it?")
     _decide(opts, task_id, decision, {} if reason is None else {"reason": reason})
 
 
-def _still_open(opts: options.Options, task_id: str) -> Dossier:
-    """Return what is known of a Task about which something can be decided."""
+def _still_open(opts: options.Options, task_id: str) -> tuple[Dossier, str | None]:
+    """Return what is known of a Task about which something can be decided, and who decides."""
     from datetime import UTC, datetime
 
     from medbots.bots import approvals
 
-    found, now = wiring.run(opened(opts, task_id)), datetime.now(UTC)
+    (found, me), now = wiring.run(opened(opts, task_id)), datetime.now(UTC)
     ended = approval_states.ending(found, now)
     if ended is None:
-        return found
+        return found, me
     shows = f"medbots approvals show {task_id}"
     if found.now.expired(now):
         hint = "medbots approvals sweep closes what is over"
@@ -129,4 +129,4 @@ def _decide(opts: options.Options, task_id: str, decision: str, given: Mapping[s
     """Hand a decision to the Approval Queue Bot, and print the result."""
     body = {"taskId": task_id, "decision": decision, **given}
     answer = answers.of(opts, QUEUE, body)
-    render_approvals.decided(answers.finished(opts, QUEUE, answer))
+    render_decisions.decided(answers.finished(opts, QUEUE, answer))

@@ -85,7 +85,8 @@ def show(ctx: typer.Context, task: TaskId) -> None:
 
     opts = options.of(ctx)
     task_id = references.required("ID", task, "Task")
-    render_approvals.dossier(opts, wiring.run(approval_desk.opened(opts, task_id)))
+    found, _ = wiring.run(approval_desk.opened(opts, task_id))
+    render_approvals.dossier(opts, found)
 
 
 @noun.command("approve", cls=options.Command)

@@ -420,7 +420,11 @@ class TestApprove:
 
     @pytest.mark.parametrize(
         ("approvers", "words"),
-        [((), "and then somebody else in the other role"), (("Practitioner/a",), "as the second")],
+        [
+            ((), "and then somebody else in the other role"),
+            (("Practitioner/a",), "as the second"),
+            ((PRACTITIONER,), "your approval stands; once somebody else approves"),
+        ],
     )
     def test_two_people(
         self, ward: Ward, medbots: Medbots, approvers: tuple[str, ...], words: str

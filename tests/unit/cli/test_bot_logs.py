@@ -90,9 +90,10 @@ class TestText:
             support.run_of(busy, "embedding", minutes, log="DIMENSION_MISMATCH x", failed=True)
         told = medbots("bot", "logs", "--format", form)
         assert told.err == (
-            "where 'embedding' failed: once medbots verify passes, medbots bot exec embedding "
-            "--field action=backfill --field resourceType=Observation, and so for each other "
-            "type, embeds what was missed\n"
+            "where 'embedding' failed: once medbots verify passes, medbots embeddings reconcile "
+            "embeds what was missed; where the database is out of reach, medbots bot exec "
+            "embedding --field action=backfill --field resourceType=Observation does, a type at a "
+            "time\n"
         )
 
     def test_a_trigger_that_is_gone(self, ward: Ward, medbots: Medbots) -> None:
