@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import typer
 
 from medbots import errors, state
-from medbots.cli import options, render, render_changes, wiring
+from medbots.cli import contract_guard, options, render, render_changes, wiring
 
 if TYPE_CHECKING:
     from medbots import apply, config, manifest, model, plan
@@ -59,6 +59,14 @@ class Counter(Protocol):
     @property
     def requests(self) -> int:
         """How many."""
+        ...
+
+
+class Review(Protocol):
+    """Looks at a plan before it is shown or applied."""
+
+    async def __call__(self, the_plan: plan.Plan, actual: state.ServerState, /) -> plan.Plan:
+        """Return it, or one with some of its changes left out or explained."""
         ...
 
 
@@ -131,7 +139,11 @@ async def connect_and_run(opts: options.Options, request: Request, report: Repor
         wanted = wish(the_manifest, settings, bundles, request, project)
         kind = strict.StrictServer if request.strict else server.ProjectServer
         the_server = kind(client, the_manifest.namespace)
-        await run(the_server, wanted, request, report, client)
+
+        async def review(the_plan: plan.Plan, actual: state.ServerState) -> plan.Plan:
+            return await contract_guard.review(the_plan, actual, settings)
+
+        await run(the_server, wanted, request, report, client, review)
 
 
 def wish(
@@ -172,8 +184,9 @@ async def run(
     request: Request,
     report: Report,
     counter: Counter,
+    review: Review | None = None,
 ) -> None:
-    """Read, plan and apply, filling `report` as it goes.
+    """Read, plan and apply, filling `report` as it goes; `review` may change what was planned.
 
     Raises:
         errors.NotAllowedError: the login may not do a part of the plan; nothing was written.
@@ -183,18 +196,25 @@ async def run(
 
     started = time.perf_counter()
     try:
-        report.plan = plan.diff(wanted, await server.read(wanted), request.kinds)
+        actual = await server.read(wanted)
+        report.plan = plan.diff(wanted, actual, request.kinds)
+        if review:
+            report.plan = await review(report.plan, actual)
         if request.dry_run:
             report.plan.raise_if_blocked()
         else:
-            await _apply(server, wanted, request, report)
+            await _apply(server, wanted, request, report, review)
     finally:
         report.requests = counter.requests
         report.duration_ms = round((time.perf_counter() - started) * 1000)
 
 
 async def _apply(
-    server: state.Server, wanted: model.Desired, request: Request, report: Report
+    server: state.Server,
+    wanted: model.Desired,
+    request: Request,
+    report: Report,
+    review: Review | None,
 ) -> None:
     """Apply the plan. What somebody else changed meanwhile is read again, and planned anew."""
     from medbots import apply, plan
@@ -206,7 +226,10 @@ async def _apply(
                 report.record(applied)
         if not any(isinstance(one.error, errors.ConflictError) for one in report.applied):
             return
-        the_plan = plan.diff(wanted, await server.read(wanted), request.kinds)
+        actual = await server.read(wanted)
+        the_plan = plan.diff(wanted, actual, request.kinds)
+        if review:
+            the_plan = await review(the_plan, actual)
 
 
 def expect(project: state.Project, expected: str | None) -> None:

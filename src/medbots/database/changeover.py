@@ -163,12 +163,13 @@ class Changeover:
         built = await indexes.ensure(
             self.connection, model, shared=True, watch=self.watch, on=target
         )
+        if self.watch.dry_run:
+            return built
         async for change in type_indexes.ensure(
             self.connection, model, watch=self.watch, on=target
         ):
             built |= change.action is type_indexes.Action.BUILD
-        if not self.watch.dry_run:
-            await generations.analyze(self.connection, target)
+        await generations.analyze(self.connection, target)
         return built
 
     async def switch(self) -> bool:

@@ -21,8 +21,8 @@ from medbots.cli import wiring
 from medbots.database import changeover
 from medbots.embeddings import chunk_hash, contract
 from medbots.embeddings import router as router_module
-from medbots.medplum import server
-from tests.support import embedded, fake_server, store
+from medbots.medplum import server, strict  # noqa: F401 - strict is made of the real server
+from tests.support import embedded, fake_server, specs, store
 from tests.support import postgres as support
 
 OLD = contract.Contract("old-model", 4, "none")
@@ -34,7 +34,11 @@ MANIFEST = """\
 version: 1
 namespace: urn:medbots
 bots:
-  embedding: {name: Embedding Bot, source: embedding.ts, secrets: [DATABASE_URL]}
+  embedding:
+    name: Embedding Bot
+    source: embedding.ts
+    secrets: [DATABASE_URL]
+    optionalSecrets: [EMBEDDING_MODEL, EMBEDDING_DIM, EMBEDDING_PREFIX_MODE]
 """
 
 
@@ -124,7 +128,7 @@ def clinic(
 ) -> Iterator[Clinic]:
     """The project behind the command line, whose bots work by the old model."""
     live = {name: secret.Secret(value) for name, value in OLD.secrets().items()}
-    live["OTHER"] = secret.Secret("x")
+    live["DATABASE_URL"] = secret.Secret("postgresql://bots@nowhere/none")
     fake = fake_server.FakeServer(state.Project(store.PROJECT, "Clinic", frozenset({"bots"}), live))
 
     @asynccontextmanager
@@ -132,6 +136,7 @@ def clinic(
         yield types.SimpleNamespace(
             project=types.SimpleNamespace(id=fake.project.id, name=fake.project.name),
             user="Practitioner/me",
+            rights=fake.rights,
             requests=3,
         )
 
@@ -150,6 +155,9 @@ def clinic(
     monkeypatch.setattr(wiring, "connected", connected)
     monkeypatch.setattr(server, "ProjectServer", lambda *_: fake)
     monkeypatch.setattr(router_module, "Router", make)
+    monkeypatch.setattr(
+        wiring, "bundles", lambda found: {bot.key: specs.bundle(bot.key) for bot in found.bots}
+    )
 
     def run(*args: str) -> Told:
         capsys.readouterr()
@@ -476,3 +484,69 @@ class TestRefusals:
         clinic.choose(third)
         assert clinic.run(*REEMBED).code == 0
         assert clinic.tables()["clinical_embeddings"] == 8
+
+
+class TestDeploy:
+    """A deploy whose settings name another model than the bots work by."""
+
+    @pytest.mark.parametrize("model", [SAME, WIDE], ids=["same", "wide"])
+    @pytest.mark.parametrize("verb", ["plan", "deploy"])
+    def test_it_leaves_the_bots_where_they_find_something(
+        self, clinic: Clinic, verb: str, model: contract.Contract
+    ) -> None:
+        """The secrets are skipped, with the reason and the command; the rest is deployed."""
+        clinic.choose(model)
+        told = clinic.run(verb, "--format", "json")
+        assert told.code == 0, told.err
+        found = {one["key"]: one for one in told.json["changes"]}
+        moving = found["EMBEDDING_MODEL"]
+        assert moving["status"] == "skipped"
+        assert f"{OLD.version} → {model.version}: 9 records have no vector" in moving["reason"]
+        assert "medbots db migrate --reembed" in moving["reason"]
+        assert clinic.secrets() == OLD.secrets()
+        assert found["embedding"]["status"] == ("planned" if verb == "plan" else "done")
+
+    def test_it_moves_them_where_nothing_is_lost(self, clinic: Clinic) -> None:
+        """Records that the new model has embedded too are no reason, nor is a store without any."""
+        clinic.choose(SAME)
+        assert clinic.run(*REEMBED).code == 0
+        clinic.choose(OLD)
+        told = clinic.run("deploy")
+        assert told.code == 0, told.err
+        assert f"note: secret EMBEDDING_MODEL: {SAME.version} → {OLD.version}" in told.err
+        assert clinic.secrets() == OLD.secrets()
+
+    def test_it_warns_where_no_database_can_be_asked(
+        self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without the database, plan and deploy say what would not be found, and the command."""
+        monkeypatch.delenv("MEDBOTS_DATABASE_URL")
+        clinic.choose(SAME)
+        told = clinic.run("plan")
+        assert told.code == 0, told.err
+        assert "MEDBOTS_DATABASE_URL is not set" in told.err
+        assert "medbots db migrate --reembed" in told.err
+
+
+def test_the_state_half_way(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`db status` shows the table that the bots work with, and names the other one."""
+    with monkeypatch.context() as patched:
+        patched.setattr(changeover.Changeover, "index", _ended)
+        clinic.choose(WIDE)
+        assert clinic.run(*REEMBED).code == 130
+    clinic.choose(OLD)
+    status = clinic.run("db", "status", "--format", "json").json
+    assert (status["dimension"], status["rows"], status["index"]["valid"]) == (4, 18, True)
+    tables = [(one["name"], one["dimension"], one["rows"]) for one in status["tables"]]
+    assert tables == [
+        ("public.clinical_embeddings", 4, 18),
+        ("public.clinical_embeddings_next", 6, 18),
+    ]
+    assert "public.clinical_embeddings_next" in clinic.run("db", "status").out
+    # The change is given up: what it made goes on request.
+    assert clinic.run(*DROP).code == 0
+    assert clinic.tables() == {"clinical_embeddings": 4}
+
+
+async def _ended(_: changeover.Changeover) -> bool:
+    raise KeyboardInterrupt

@@ -1,0 +1,82 @@
+"""Keeps a deploy from moving the bots to a model by which they would find nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from medbots import desired, errors, model, state
+from medbots.cli import store
+
+if TYPE_CHECKING:
+    from medbots import config
+    from medbots.embeddings.contract import Contract
+    from medbots.plan import Change, Plan
+
+REEMBED = "medbots db migrate --reembed"
+
+
+async def review(plan: Plan, actual: state.ServerState, settings: config.Settings) -> Plan:
+    """Return the plan without a change of the embedding model that would empty the searches.
+
+    Such a change is skipped where the database says that records have vectors of another model
+    alone, and carries a note where no database can be asked.
+    """
+    from medbots.embeddings import contract
+
+    moving = [
+        one
+        for one in plan.changes
+        if one.kind is state.Kind.SECRET and one.to_do and one.key in contract.SECRETS
+    ]
+    live = actual.project.secrets or {}
+    if not moving or desired.DATABASE_SECRET not in live:
+        return plan
+    before = {name: one.reveal() for name, one in live.items()}
+    after = {**before, **{one.key: _value(one) for one in moving}}
+    try:
+        old, new = contract.of_secrets(before), contract.of_secrets(after)
+    except errors.InvalidError:
+        return plan
+    if old == new:
+        return plan
+    said = f"{old.version} → {new.version}"
+    try:
+        behind = await _behind(plan.project.id, new, settings)
+    except errors.MedbotsError as error:
+        note = (
+            f"{said}: searches find only what this model has embedded, and the database could not "
+            f"be asked ({error.message.partition(':')[0]}); {REEMBED} embeds the records again "
+            "first, and moves the bots itself"
+        )
+        return _with(plan, moving, note=note)
+    if behind:
+        reason = f"{said}: {behind} records have no vector of it yet; made by: {REEMBED}"
+        return _with(plan, moving, skip=reason)
+    return _with(plan, moving, note=said)
+
+
+def _value(change: Change) -> str:
+    spec = change.spec
+    return spec.value.reveal() if isinstance(spec, model.SecretSpec) and spec.value else ""
+
+
+def _with(plan: Plan, moving: list[Change], *, note: str = "", skip: str = "") -> Plan:
+    """Return the plan with a word on these changes; the first carries the note for all."""
+    first = moving[0]
+    changes = tuple(
+        replace(one, skip=skip, note=note if one is first else "") if one in moving else one
+        for one in plan.changes
+    )
+    return replace(plan, changes=changes)
+
+
+async def _behind(project_id: str, new: Contract, settings: config.Settings) -> int:
+    """Return how many records other models have embedded, and the new one has not."""
+    from medbots.database import connection, generations, refill
+
+    async with store.connected(settings) as made:
+        with connection.translated():
+            table = generations.of_dimension(await generations.find(made), new.dimension)
+            target = table.name if table else generations.NEXT
+            return len(await refill.behind(made, project_id, new.version, target))
