@@ -15,7 +15,7 @@ from benchmarks.figures import Figure
 from medbots.local import stackfile
 from medbots.local.supervisor import Supervisor
 
-RECORDS = 2_000
+RECORDS = 4_000
 SUBSCRIBED = 150
 GOAL = 10.0
 """Times as many records a second."""

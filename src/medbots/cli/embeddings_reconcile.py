@@ -107,6 +107,8 @@ def _ended(opts: options.Options, request: Request) -> Result:
     except errors.MedbotsError as error:
         if result.report is None:
             raise
+        if isinstance(error, errors.InterruptedByUserError):
+            error.hint = "run it again with the same options: it goes on where it was"
         render_inventory.reconciled(opts, result, error)
         error.reported = opts.json
         raise
@@ -162,7 +164,7 @@ async def _look(opts: options.Options, sides: Sides, wish: Wish, result: Result)
 
 
 async def _mend(opts: options.Options, sides: Sides, request: Request, result: Result) -> None:
-    from medbots.cli import reconciling, render, render_inventory
+    from medbots.cli import reconciling, render_inventory
     from medbots.database.checkpoints import Checkpoints
     from medbots.embeddings.reconcile import Reconciler
 
@@ -173,8 +175,8 @@ async def _mend(opts: options.Options, sides: Sides, request: Request, result: R
         if not request.restart:
             resumed = (await kept.load(wish.arguments))[1]
             if resumed is not None:
-                render.note(render_inventory.resuming(resumed))
-        async with reconciling.index_aside(sides, request.direct, total):
+                render_inventory.note(opts, render_inventory.resuming(resumed))
+        async with reconciling.index_aside(opts, sides, request.direct, total):
             with render_inventory.Progress(opts, "reconciling", total) as shown:
                 run = Reconciler(sides.server, sides.store, embedder, kept, wish, shown.got_on)
                 result.report = run.report

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from medbots import assets, errors
-from medbots.cli import render
+from medbots.cli import options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from medbots.cli.inventory import Sides
+    from medbots.cli.render_watch import Watcher
     from medbots.embeddings.reconcile import Embedder
     from medbots.manifest import Manifest
 
@@ -97,7 +98,9 @@ def _program(manifest: Manifest) -> Path:
 
 
 @asynccontextmanager
-async def index_aside(sides: Sides, direct: bool, resources: int) -> AsyncIterator[None]:
+async def index_aside(
+    opts: options.Options, sides: Sides, direct: bool, resources: int
+) -> AsyncIterator[None]:
     """Take the vector index away where it is faster built anew, and build it at the end.
 
     Only while the table is small enough for searches to do without. One that is missing, as an
@@ -106,28 +109,38 @@ async def index_aside(sides: Sides, direct: bool, resources: int) -> AsyncIterat
     if not direct:
         yield
         return
-    from medbots.database import builds, indexes, lock, roles, table
+    from medbots.cli import render_inventory, render_watch
+    from medbots.database import builds, indexes, lock, table
 
-    connection, version = sides.connection, sides.contract.version
+    connection = sides.connection
     rows = await table.count(connection)
-    index = indexes.of_model(await indexes.find(connection), version)
+    index = indexes.of_model(await indexes.find(connection), sides.contract.version)
     missing = resources - await _embedded(sides)
-    if index is not None and rows < _SMALL and missing > _SHARE * max(rows, missing):
-        render.note(
-            f"the vector index is built anew at the end, which is faster for {missing} records; "
-            "until then searches read every row"
-        )
-        async with lock.alone(connection, _LOCK_SECONDS):
-            await builds.drop(connection, index.name, concurrently=rows > 0)
-        index = None
-    try:
-        yield
-    finally:
-        if index is None and not connection.closed:
-            render.note("building the vector index")
+    with render_watch.Watcher(opts, sides.settings, quiet=True) as watch:
+        if index is not None and rows < _SMALL and missing > _SHARE * max(rows, missing):
+            render_inventory.note(
+                opts,
+                f"the vector index is built anew at the end, which is faster for {missing} "
+                "records; until then searches read every row",
+            )
             async with lock.alone(connection, _LOCK_SECONDS):
-                shared = await roles.shared(connection, sides.client.project.id)
-                await indexes.ensure(connection, version, shared=shared)
+                await builds.drop(connection, index.name, concurrently=rows > 0, watch=watch)
+            index = None
+        try:
+            yield
+        finally:
+            if index is None and not connection.closed:
+                render_inventory.note(opts, "building the vector index")
+                await _build_index(sides, watch)
+
+
+async def _build_index(sides: Sides, watch: Watcher) -> None:
+    from medbots.database import indexes, lock, roles
+
+    connection, project = sides.connection, sides.client.project.id
+    async with lock.alone(connection, _LOCK_SECONDS):
+        shared = await roles.shared(connection, project)
+        await indexes.ensure(connection, sides.contract.version, shared=shared, watch=watch)
 
 
 async def _embedded(sides: Sides) -> int:

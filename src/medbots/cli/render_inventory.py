@@ -95,6 +95,11 @@ def _error(error: errors.MedbotsError) -> dict[str, Any]:
     return shown | ({"hint": secret.redact(error.hint)} if error.hint else {})
 
 
+def note(opts: options.Options, text: str) -> None:
+    """Tell something on stderr: to a person, or as a line of JSON to a program."""
+    render.note(json.dumps({"event": "note", "message": text}) if opts.json else text)
+
+
 def resuming(at: datetime) -> str:
     """Return that an interrupted run is gone on with."""
     return f"going on where the run of {moment.local(at)} was interrupted; --restart begins anew"
