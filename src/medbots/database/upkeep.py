@@ -79,6 +79,8 @@ def _analyze(table: wear.Table) -> Step:
 def _reindex(table: wear.Table, index: wear.Index) -> Step:
     rows = index.rows if index.rows >= 0 else table.live
     churn = table.churn(index)
+    # Counted for the whole table: an index of one type has its share of it.
+    every = max(table.live, rows)
     least = wear.warranted(rows, table.dimension, index.neighbours)
     when = index.rebuilt.at.date().isoformat() if index.rebuilt else "the statistics began"
     evidence: dict[str, float | str | None] = {
@@ -98,8 +100,8 @@ def _reindex(table: wear.Table, index: wear.Index) -> Step:
                 "mend the graph than a rebuild takes"
             ),
         )
-    elif churn and _share(churn, rows) >= CHURN_SHARE:
-        due, why = True, f"{churn:,} rows were deleted or replaced since {when}, of {rows:,}"
+    elif churn and _share(churn, every) >= CHURN_SHARE:
+        due, why = True, f"{churn:,} rows were deleted or replaced since {when}, of {every:,}"
     elif index.bytes >= BLOAT * least and index.bytes - least >= LEAST_BLOAT:
         due, why = True, size
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medbots.database import indexes, maintenance, schema, type_indexes
+from medbots.database import indexes, maintenance, schema, type_indexes, upkeep, wear
 from tests.support import postgres as support
 from tests.support import store
 
@@ -195,3 +195,26 @@ async def test_maintenance_makes_it_too(postgres: support.Database) -> None:
         )
     assert await maintained() == [(True, True)]
     assert await _types(postgres) == []
+
+
+@pytest.mark.parametrize(("deleted", "due"), [(1_000, False), (10_000, True)])
+def test_the_churn_of_other_types_wears_out_none(deleted: int, *, due: bool) -> None:
+    """Deletions are counted for the table: as many as a type has rows are few of all."""
+    index = wear.Index(CONDITION, 1_000, wear.warranted(1_000, 768, 16), 16)
+    found = wear.Table(
+        name="public.clinical_embeddings",
+        rows=20_000,
+        live=20_000,
+        dead=0,
+        deleted=deleted,
+        updated=0,
+        modified=0,
+        analyzed_at=None,
+        inserted=0,
+        vacuumed_at=None,
+        dimension=768,
+        owned=True,
+        indexes=(index,),
+    )
+    (step,) = [one for one in upkeep.of_table(found) if one.kind is upkeep.Kind.REINDEX]
+    assert step.due is due
