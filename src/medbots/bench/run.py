@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from medbots import errors, secret
 from medbots.bench import data, defects, figures, guide, ours, side
-from medbots.database import elsewhere, maintenance, scratch, wear
+from medbots.database import elsewhere, indexes, maintenance, scratch, wear
 from medbots.database import table as table_module
 
 FEWEST_ROWS = 400
@@ -244,13 +244,12 @@ async def _stall(
 ) -> tuple[float, float, int]:
     """Rebuild the index in one session and search in another; return both times and the number."""
     found = await wear.inspect(mine.connection, table_module.NAME)
-    if found is None or not found.indexes:
-        raise errors.DatabaseError("the index to rebuild is not there")
+    if found is None:
+        raise errors.DatabaseError("the table to rebuild the index of is not there")
     schema = mine.connection.schema
     async with scratch.another(ground.url, schema, ground.setting) as connection:
         began = time.perf_counter()
-        index = found.indexes[0].name
-        rebuilding = asyncio.create_task(maintenance.rebuild(connection, found, index))
+        rebuilding = asyncio.create_task(maintenance.rebuild(connection, found, indexes.NAME))
         times = []
         for query in itertools.cycle(queries):
             if rebuilding.done():
