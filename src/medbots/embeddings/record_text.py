@@ -75,6 +75,8 @@ class RecordTexts:
 
     async def texts(self, records: Sequence[Json]) -> list[Text | str]:
         """Return the text of each record, or the error code that stands for it."""
+        if not records:
+            return []
         common = {"kind": "record", "modelVersion": self._model, "baseUrl": self._base_url}
         answers = await self._ask([{**common, "resource": one} for one in records])
         return [_text(*one) for one in zip(records, answers, strict=True)]
