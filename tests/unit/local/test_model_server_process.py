@@ -123,3 +123,31 @@ def test_options_that_cannot_be(options: tuple[str, ...], said: str) -> None:
     assert out == ""
     assert said in err
     assert "Traceback" not in err
+
+
+def test_further_models() -> None:
+    """Each further alias has its own dimension, beside the others; chat is not offered by it."""
+    with _serving("--dimension", "32", "--also", "wide=48", "--also", "twin=32") as (ready, _):
+        url = f"{ready['baseUrl']}/v1"
+        models = httpx.get(f"{url}/models").json()["data"]
+        aliases = ["embedding-model", "clinical-model", "wide", "twin"]
+        assert [one["id"] for one in models] == aliases
+        lengths = {}
+        for alias in ("embedding-model", "wide", "twin"):
+            answer = httpx.post(f"{url}/embeddings", json={"model": alias, "input": "fever"})
+            lengths[answer.json()["model"]] = len(answer.json()["data"][0]["embedding"])
+        assert lengths == {
+            "offline-stand-in/feature-hashing-32": 32,
+            "offline-stand-in/feature-hashing-48": 48,
+        }
+        body = {"model": "wide", "messages": [{"role": "user", "content": "hello"}]}
+        assert httpx.post(f"{url}/chat/completions", json=body).status_code == 404
+
+
+@pytest.mark.parametrize("given", ["wide", "=4", "wide=many", "wide=1"])
+def test_a_further_model_without_a_dimension(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no alias with a dimension ends the start with the form that is wanted."""
+    assert model_server.main(["--also", given]) == 64
+    assert "dimension" in capsys.readouterr().err.lower()

@@ -41,6 +41,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--dimension", type=int, default=768)
     parser.add_argument("--alias", default="embedding-model", help="the model of the embeddings")
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="ALIAS=DIMENSION",
+        help="a further model of embeddings; may be repeated",
+    )
     parser.add_argument("--chat-alias", default="clinical-model", help="the model of the chat")
     parser.add_argument("--embeddings", choices=("hashing", "minilm"), default="hashing")
     parser.add_argument("--scenario", type=Path, help="JSON file of faults")
@@ -48,21 +55,33 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _server(options: argparse.Namespace) -> app.ModelServer:
-    if not 2 <= options.dimension <= 16_000:  # noqa: PLR2004
-        raise errors.UsageError("--dimension must be a number from 2 to 16000")
+    further = dict(_further(text) for text in options.also)
+    if not all(2 <= one <= 16_000 for one in (options.dimension, *further.values())):  # noqa: PLR2004
+        raise errors.UsageError("--dimension, and each of --also, must be a number from 2 to 16000")
     key = os.environ.get("LLM_API_KEY")
-    embed, engine = _engine(options)
-    models = catalogue.Catalogue(engine, options.dimension, options.alias, options.chat_alias)
+    embed, engine = _engine(options, min(options.dimension, *further.values(), 16_000))
+    models = catalogue.Catalogue(
+        engine, options.dimension, options.alias, options.chat_alias, further
+    )
     waiting = faults.Faults(_scenario(options.scenario))
     return app.ModelServer(embed, models, secret.Secret(key) if key else None, waiting, log=_log)
 
 
-def _engine(options: argparse.Namespace) -> tuple[Callable[[str, int], Sequence[float]], str]:
+def _further(text: str) -> tuple[str, int]:
+    alias, _, dimension = text.rpartition("=")
+    if not alias or not dimension.isdecimal():
+        raise errors.UsageError(f"--also {text}: not of the form ALIAS=DIMENSION")
+    return alias, int(dimension)
+
+
+def _engine(
+    options: argparse.Namespace, least: int
+) -> tuple[Callable[[str, int], Sequence[float]], str]:
     if options.embeddings == "hashing":
         return hashing.embed, hashing.NAME
     from medbots.local.model_server import minilm  # noqa: PLC0415
 
-    return minilm.MiniLm(options.dimension).embed, minilm.NAME
+    return minilm.MiniLm(least).embed, minilm.NAME
 
 
 def _scenario(file: Path | None) -> list[faults.Fault]:

@@ -135,7 +135,7 @@ class ModelServer:
     async def _embeddings(self, request: Request) -> Response:
         _see(request)
         try:
-            order = embeddings.order(await request.body(), self.models.dimension)
+            order = embeddings.order(await request.body(), self.models.dimension_of)
             fault = self._fault(request, _EMBEDDINGS)
         except body.RequestError as problem:
             return failures.refused(problem)
@@ -144,7 +144,9 @@ class ModelServer:
         if refused or (refused := await _broken(fault)):
             return refused
         made = self._vectors(order, fault)
-        return JSONResponse(embeddings.document(order, made, self.models.name(_EMBEDDINGS)))
+        return JSONResponse(
+            embeddings.document(order, made, self.models.name(_EMBEDDINGS, order.model))
+        )
 
     def _vectors(
         self, order: embeddings.Order, fault: faults.Fault | None

@@ -1,8 +1,9 @@
-"""Which models the server has: two aliases, and what stands behind each."""
+"""Which models the server has: its aliases, and what stands behind each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import Response
@@ -25,29 +26,35 @@ class Catalogue:
     alias: str = "embedding-model"
     chat_alias: str = "clinical-model"
     """May be the same as the other one: then it is offered at both endpoints."""
+    further: Mapping[str, int] = field(default_factory=dict)
+    """Other models of embeddings, with their dimensions: to change from one to another."""
 
-    def name(self, endpoint: faults.Endpoint) -> str:
+    def dimension_of(self, alias: str) -> int:
+        """Return the length of the vectors that a model answers where the request names none."""
+        return self.further.get(alias, self.dimension)
+
+    def name(self, endpoint: faults.Endpoint, alias: str = "") -> str:
         """Return the model that each answer names, so that none passes for a real one unnoticed."""
         engines = {
-            faults.Endpoint.EMBEDDINGS: f"{self.engine}-{self.dimension}",
+            faults.Endpoint.EMBEDDINGS: f"{self.engine}-{self.dimension_of(alias)}",
             faults.Endpoint.CHAT: extractive.NAME,
         }
         return f"offline-stand-in/{engines[endpoint]}"
 
     def aliases(self) -> list[str]:
         """Return the aliases, each once."""
-        return list(dict.fromkeys((self.alias, self.chat_alias)))
+        return list(dict.fromkeys((self.alias, self.chat_alias, *self.further)))
 
     def entry(self, alias: str) -> dict[str, Any] | None:
         """Return a model in OpenAI's shape; None where there is none of this name."""
-        names = [self.name(endpoint) for endpoint in self._endpoints(alias)]
+        names = [self.name(endpoint, alias) for endpoint in self._endpoints(alias)]
         owner = f"medbots: {', '.join(names)}"
         return {"id": alias, "object": "model", "created": 0, "owned_by": owner} if names else None
 
     def health(self) -> dict[str, Any]:
         """Return every model in the shape of LiteLLM's `/health`."""
         healthy = [
-            {"model": alias, "engine": self.name(endpoint)}
+            {"model": alias, "engine": self.name(endpoint, alias)}
             for alias in self.aliases()
             for endpoint in self._endpoints(alias)
         ]
@@ -75,5 +82,8 @@ class Catalogue:
         return failures.error(404, said, param="model")
 
     def _endpoints(self, alias: str) -> list[faults.Endpoint]:
-        offered = {faults.Endpoint.EMBEDDINGS: self.alias, faults.Endpoint.CHAT: self.chat_alias}
-        return [endpoint for endpoint, one in offered.items() if one == alias]
+        offered = {
+            faults.Endpoint.EMBEDDINGS: (self.alias, *self.further),
+            faults.Endpoint.CHAT: (self.chat_alias,),
+        }
+        return [endpoint for endpoint, aliases in offered.items() if alias in aliases]

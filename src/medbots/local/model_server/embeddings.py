@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,8 @@ class Order:
     """Vectors as base64 of little-endian 32-bit floats instead of JSON numbers."""
 
 
-def order(raw: bytes, dimension: int) -> Order:
-    """Return what the request asks for; `dimension` holds where it names none.
+def order(raw: bytes, dimension_of: Callable[[str], int]) -> Order:
+    """Return what the request asks for; where it names no dimension, that of the model holds.
 
     Raises:
         body.RequestError: it asks for something that cannot be.
@@ -41,7 +41,7 @@ def order(raw: bytes, dimension: int) -> Order:
     return Order(
         model,
         _texts(document.get("input")),
-        _dimension(document.get("dimensions"), dimension),
+        _dimension(document.get("dimensions"), dimension_of(model)),
         encoding == "base64",
     )
 
