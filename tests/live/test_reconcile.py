@@ -6,12 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from tests.live import backlog as backlog_module
-from tests.live import polling, projects, router, scratch
+from tests.live import medplum, polling, projects, router, scratch
 from tests.live.backlog import Backlog
 from tests.live.medplum import Session
 from tests.live.stage import Stage
@@ -158,6 +159,44 @@ def test_a_router_that_limits_is_waited_for(backlog: Backlog, own_router: httpx.
     assert (report["embedded"], report["failed"]) == (20, 0)
     assert time.monotonic() - began > 2
     assert backlog.rows() == before
+
+
+def test_what_the_bot_tried_in_vain_is_told(backlog: Backlog) -> None:
+    """Records whose embedding the bot has audited as failed: counted, named, 3; then repaired."""
+    stage, chosen = backlog.stage, backlog_module.some(backlog.embedded("Condition"), 3, 4)
+    missing = backlog_module.some(backlog.embedded("Observation"), 2, 5)
+    before = backlog.rows()
+    backlog.lose_rows([*chosen, *missing])
+    with blocked_route(stage):
+        done = stage.medbots.json(*BY_BOT, "--type", "Condition", code=3)
+        refused = stage.medbots(*DIRECT).expect(4)
+    assert "LLM_PHI_ALLOWED_HOSTS" in refused.err
+    assert (done["failed"], done["embedded"], done["error"]["code"]) == (3, 0, "partly-applied")
+    assert {one["resource"] for one in done["failures"]} == {
+        f"Condition/{one['id']}" for one in chosen
+    }
+    assert {one["errorCode"] for one in done["failures"]} == {"PHI_ROUTE_BLOCKED"}
+    count = backlog.status()
+    assert (count["missing"], count["failed"]) == (5, 3)
+    report = stage.medbots.json(*BY_BOT)
+    assert (report["embedded"], report["failed"]) == (5, 0)
+    assert backlog.status()["failed"] == 0
+    assert backlog.rows() == before
+
+
+@contextmanager
+def blocked_route(stage: Stage) -> Iterator[None]:
+    """Forbid patient data to go to the router, by the project's secret."""
+    path = f"fhir/R4/Project/{stage.clinic.id}"
+    secrets = stage.clinic.admin.read(f"Project/{stage.clinic.id}")["secret"]
+    blocked = [*secrets, {"name": "LLM_PHI_ALLOWED_HOSTS", "valueString": "nowhere.example"}]
+    for_now = [{"op": "add", "path": "/secret", "value": blocked}]
+    medplum.expect(stage.clinic.admin.change(path, for_now))
+    try:
+        yield
+    finally:
+        back = [{"op": "add", "path": "/secret", "value": secrets}]
+        medplum.expect(stage.clinic.admin.change(path, back))
 
 
 def test_vectors_of_another_length_change_nothing(
