@@ -88,5 +88,6 @@ def _svg(figure: Figure, axes: Any) -> str:
     axes.legend(frameon=False, fontsize=9)
     target = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "medbots"}):
-        figure.savefig(target, format="svg", metadata={"Date": None})
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(target, format="svg", metadata=nothing)
     return re.sub(r"^.*?(?=<svg)", "", target.getvalue(), flags=re.DOTALL)

@@ -1,0 +1,135 @@
+"""`db bench` on a real Postgres, with few rows: that it measures, and what it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medbots import secret
+from medbots.bench import defects
+from medbots.database import scratch
+from tests.support.shelf import Shelf
+
+SETTING = "MEDBOTS_DATABASE_URL"
+
+
+def _schemas(shelf: Shelf) -> set[str]:
+    with shelf.connect() as owner:
+        rows = owner.execute(
+            "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)", [scratch.PREFIX]
+        )
+        return {str(row[0]) for row in rows}
+
+
+def test_from_end_to_end(shelf: Shelf, tmp_path: Path) -> None:
+    """Eight ratios, a report with three plots, no schema left, and the store itself untouched."""
+    shelf.fill(20)
+    report = tmp_path / "report.html"
+    code, out, err = shelf.run("db", "bench", "--rows", "400", "--html", str(report))
+    # So few rows reach no goal of speed; what is counted holds at any number.
+    assert code == 1, out + err
+    lines = [line.strip() for line in out.splitlines()]
+    assert [line[0] for line in lines if line.endswith(("met", "MISSED"))] == list("12345678")
+    (defects_line,) = [line for line in lines if line.startswith("8 ")]
+    assert "0, 0, 0, 0" in defects_line
+    assert defects_line.endswith("met")
+    page = report.read_text()
+    assert page.count("<svg") == 3
+    # Names of namespaces are no addresses: nothing is fetched to show it.
+    assert "http" not in page.replace("http://www.w3.org/", "")
+    assert _schemas(shelf) == set()
+    with shelf.connect() as owner:
+        assert owner.execute("SELECT count(*) FROM clinical_embeddings").fetchone() == (20,)
+
+
+async def test_defects_are_the_guides_alone(shelf: Shelf) -> None:
+    """The same acts leave every defect on the guide's schema, and none here."""
+    url = secret.Secret(shelf.url)
+    async with (
+        scratch.schema(url, "guide", SETTING) as theirs,
+        scratch.schema(url, "ours", SETTING) as mine,
+    ):
+        wrong = await defects.count(defects.GuideStore(theirs))
+        assert wrong == {
+            "staleChunks": 3,
+            "crossTypeOverwrites": 1,
+            "deadTuples": 20,
+            "extraIndexes": 1,
+        }
+        right = await defects.count(defects.OurStore(mine))
+        assert right == dict.fromkeys(wrong, 0)
+
+
+async def test_what_a_cut_run_left_goes_and_a_living_one_stays(shelf: Shelf) -> None:
+    """A schema whose session was killed is swept; one in use, and one of another name, are not."""
+    url = secret.Secret(shelf.url)
+    async with scratch.schema(url, "living", SETTING) as living:
+        cut = await _cut(shelf, url)
+        with shelf.connect() as owner:
+            owner.execute(f"CREATE SCHEMA {scratch.PREFIX}of_somebody")
+        assert await scratch.sweep(url, SETTING) == (cut,)
+        assert _schemas(shelf) == {living.schema, f"{scratch.PREFIX}of_somebody"}
+    assert _schemas(shelf) == {f"{scratch.PREFIX}of_somebody"}
+
+
+async def _cut(shelf: Shelf, url: secret.Secret) -> str:
+    """Kill the session of a scratch schema; return the schema, which stays behind."""
+    context = scratch.schema(url, "cut", SETTING)
+    connection = await context.__aenter__()
+    pid = connection.info.backend_pid
+    with shelf.connect() as killer:
+        killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    with pytest.raises(Exception, match="terminat"):
+        await connection.execute("SELECT 1")
+    await context.__aexit__(None, None, None)
+    assert connection.schema in _schemas(shelf)
+    return connection.schema
+
+
+async def test_statements_reach_the_scratch_schema_alone(shelf: Shelf) -> None:
+    """Text, composed statements and names as parameters: each means the scratch schema."""
+    url = secret.Secret(shelf.url)
+    async with scratch.schema(url, "place", SETTING) as connection:
+        await connection.execute("CREATE TABLE public.probe (a int)")
+        cursor: Any = await connection.execute(
+            "SELECT to_regclass(%s)::text, to_regclass('public.probe')::text", ["public.probe"]
+        )
+        assert await cursor.fetchone() == ("probe", "probe")
+    with shelf.connect() as owner:
+        assert owner.execute("SELECT to_regclass('public.probe')").fetchone() == (None,)
+
+
+def test_before_anything_is_measured(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A missing folder, or package, is said at once, with the cure."""
+    code, _, err = shelf.run("db", "bench", "--html", str(tmp_path / "none" / "report.html"))
+    assert code == 64
+    assert "mkdir -p" in err
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    code, _, err = shelf.run("db", "bench", "--html", "report.html")
+    assert code == 1
+    assert "needs numpy and matplotlib" in err
+    assert "pip install 'medbots[bench]'" in err
+
+
+async def test_an_interruption_drops_the_schema(shelf: Shelf) -> None:
+    """Cancelled in the middle, as by Ctrl-C, a run leaves nothing."""
+    url = secret.Secret(shelf.url)
+    entered = asyncio.Event()
+
+    async def work() -> None:
+        async with scratch.schema(url, "interrupted", SETTING) as connection:
+            entered.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    running = asyncio.create_task(work())
+    await entered.wait()
+    assert len(_schemas(shelf)) == 1
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert _schemas(shelf) == set()
