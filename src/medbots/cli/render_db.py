@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from medbots import errors, secret
@@ -9,6 +10,7 @@ from medbots.cli import options, render
 
 if TYPE_CHECKING:
     from medbots.cli.db_report import Report
+    from medbots.database.indexes import Index
     from medbots.database.schema import Step
     from medbots.database.status import Status
 
@@ -111,6 +113,11 @@ def status(opts: options.Options, found: Status) -> None:
         ("rows", f"{found.rows:,}"),
         ("size", _megabytes(found.bytes)),
         *(
+            (f"index for {one.resource_type}", f"{one.name}, {_megabytes(one.bytes)}")
+            for one in found.indexes
+            if one.resource_type is not None and one.model_version == _model(index)
+        ),
+        *(
             (one.table, f"{one.rows:,} rows of {one.dimension} dimensions, {_megabytes(one.bytes)}")
             for one in (found.tables if len(found.tables) > 1 else ())
         ),
@@ -126,10 +133,39 @@ def status(opts: options.Options, found: Status) -> None:
         for one in found.migrations
     ]
     render.table(opts, ("migration", "name", "applied", "condition"), rows)
+    rows = [(one.name, one.kind, one.project_id, ", ".join(one.members)) for one in found.roles]
+    if rows:
+        render.table(opts, ("role", "kind", "project", "members"), rows)
+    for said in _advice(found):
+        render.note(said)
+
+
+def _advice(found: Status) -> Iterator[str]:
+    """What is not as it should be, with the command that helps."""
     if found.complaint:
-        render.note(f"the table is neither medbots' nor the guide's: {found.complaint}")
-    elif found.pending or index is None or not index.valid:
-        render.note("medbots db init makes what is missing")
+        yield f"the table is neither medbots' nor the guide's: {found.complaint}"
+        return
+    if found.drift is not None:
+        yield found.drift.message
+        yield f"  {found.drift.hint}"
+    elif not found.roles:
+        yield "medbots db init makes what is missing"
+    elif found.pending:
+        yield "medbots db migrate applies what is pending"
+    elif found.index is None or not found.index.valid:
+        yield "medbots db migrate builds the index"
+    for one in found.leftovers:
+        place = f"invalid index {one.name} of {one.table}"
+        if one.building:
+            yield f"{place}: a session builds an index of that table now"
+        elif one.ours:
+            yield f"{place}, left by an interrupted build: medbots db migrate finishes it"
+        else:
+            yield f"{place}, which is not medbots': REINDEX INDEX CONCURRENTLY public.{one.name}"
+
+
+def _model(index: Index | None) -> str | None:
+    return index.model_version if index else None
 
 
 def _megabytes(size: int) -> str:

@@ -78,6 +78,11 @@ def _serves(index: Index | None) -> bool:
     return index is not None and index.valid and index.kind == "hnsw"
 
 
+def _left_over(index: Index) -> bool:
+    """Whether nothing uses it, of whatever model; those of single types are built again apart."""
+    return not index.valid and index.resource_type is None
+
+
 async def ensure(
     connection: connection_module.Connection,
     model_version: str,
@@ -89,10 +94,10 @@ async def ensure(
 ) -> bool:
     """Make sure that the rows of a model have a valid HNSW index; return whether one was built.
 
-    Left-overs of interrupted builds go first. The well-known name goes to the first model; where
-    it serves another model, which has rows or may be that of another project (`shared`), this
-    one gets a name of its own. Where rows exist the build is concurrent: bots go on writing. The
-    caller holds `lock.alone`.
+    Left-overs of interrupted builds go first, of other models too. The well-known name goes to the
+    first model; where it serves another model, which has rows or may be that of another project
+    (`shared`), this one gets a name of its own. Where rows exist the build is concurrent: bots go
+    on writing. The caller holds `lock.alone`.
 
     Args:
         connection: of the owner.
@@ -106,25 +111,29 @@ async def ensure(
         errors.DatabaseError: another session builds one for too long, or the build fails.
     """
     found = () if anew else await find(connection, on)
-    if _serves(of_model(found, model_version)):
+    if _serves(of_model(found, model_version)) and not any(map(_left_over, found)):
         return False
     if not watch.dry_run:
         # What another session builds looks like a left-over until it is ready.
         await builds.alone(connection, [on])
-        found = await find(connection, on)
+        found = () if anew else await find(connection, on)
+    rows = await table.count(connection, on)
+    for index in filter(_left_over, found):
+        await builds.drop(connection, index.name, concurrently=rows > 0, watch=watch)
     current = of_model(found, model_version)
     if _serves(current):
         return False
     known = name_on(on)
-    rows = await table.count(connection, on)
     taken = False
     for index in found:
+        if _left_over(index):
+            continue
         unused = (
             index.name == known
             and not shared
             and not await _has_rows(connection, index.model_version, on)
         )
-        if not index.valid or unused or index is current:
+        if unused or index is current:
             await builds.drop(connection, index.name, concurrently=rows > 0, watch=watch)
         elif index.name == known:
             taken = True

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from medbots.database import builds, queries, table
+from medbots.database import builds, keys, queries, table
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
@@ -18,6 +18,8 @@ TABLES = (
 )
 """Whose indexes are looked at: those that are there."""
 
+_VECTOR = ("hnsw", "ivfflat")
+_BUILT_AGAIN = (keys.KEY, keys.PATIENT)
 _COPY = re.compile(r"(?P<of>.+)_cc(?P<kind>new|old)\d*")
 
 
@@ -39,6 +41,11 @@ class LeftOver:
         """The index that an interrupted REINDEX CONCURRENTLY was to replace, or had replaced."""
         found = _COPY.fullmatch(self.name)
         return found["of"] if found else None
+
+    @property
+    def ours(self) -> bool:
+        """Whether `db migrate` removes it, or builds it again."""
+        return self.copy_of is not None or self.kind in _VECTOR or self.name in _BUILT_AGAIN
 
 
 async def find(

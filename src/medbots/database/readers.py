@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from medbots.database import connection as connection_module
-from medbots.database import migrations, roles, table
+from medbots.database import migrations, queries, roles, table
 
 PREFIX = "medbots_reader_"
 CREATED = "made, for what its project's rows are and not for what they say"
@@ -68,6 +68,30 @@ def of_project(project_id: str, database: str) -> Reader:
     """
     bot = roles.of_project(project_id, database)
     return Reader(bot.name.replace(roles.PREFIX, PREFIX, 1), bot)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A role that `db init` made for a project in this database."""
+
+    name: str
+    kind: str
+    """`bot` or `reader`."""
+    project_id: str
+    members: tuple[str, ...]
+    """Roles that were given it, but for the login that made it."""
+
+
+async def made(connection: connection_module.Connection) -> tuple[Made, ...]:
+    """Return the roles of every project in this database."""
+    copy = roles.copy_of(connection.info.dbname)
+    cursor = await queries.run(connection, "project_roles", roles.PREFIX, PREFIX, copy)
+    return tuple(
+        [
+            Made(name, kind, project_id, tuple(members))
+            async for name, kind, project_id, members in cursor
+        ]
+    )
 
 
 async def ensure(connection: connection_module.Connection, reader: Reader) -> tuple[str, ...]:

@@ -65,8 +65,12 @@ def of_project(project_id: str, database: str) -> Role:
         project = uuid.UUID(project_id)
     except ValueError:
         raise errors.UsageError(f"the project's id {project_id!r} is not a UUID") from None
-    copy = hashlib.sha256(database.encode()).hexdigest()[:8]
-    return Role(f"{PREFIX}{project.hex}_{copy}", project)
+    return Role(f"{PREFIX}{project.hex}_{copy_of(database)}", project)
+
+
+def copy_of(database: str) -> str:
+    """Return what the names of a database's roles end with."""
+    return hashlib.sha256(database.encode()).hexdigest()[:8]
 
 
 def settings(search_path: str) -> Mapping[str, str]:

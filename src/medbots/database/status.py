@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from medbots import errors
 from medbots.database import connection as connection_module
-from medbots.database import extension, generations, indexes
+from medbots.database import extension, generations, readers
+from medbots.database import indexes as indexes_module
+from medbots.database import leftovers as leftovers_module
 from medbots.database import migrations as migrations_module
 from medbots.database import table as table_module
 
@@ -33,7 +36,7 @@ class Status:
     """Release of Postgres."""
     pgvector: str | None
     migrations: tuple[migrations_module.Entry, ...]
-    index: indexes.Index | None
+    index: indexes_module.Index | None
     """Of the model in use."""
     dimension: int | None
     """Declared length of a vector; None before `db init`."""
@@ -44,8 +47,15 @@ class Status:
     """The one that bots of the model work with."""
     tables: tuple[Rows, ...] = ()
     """Those that there are: two while the dimension changes, and until the former is dropped."""
+    indexes: tuple[indexes_module.Index, ...] = ()
+    """Every vector index of that table: of models, and of single types."""
+    leftovers: tuple[leftovers_module.LeftOver, ...] = ()
+    """Invalid indexes, of any table of the store."""
+    roles: tuple[readers.Made, ...] = ()
     origin: table_module.Origin = table_module.Origin.NONE
     complaint: str = ""
+    drift: errors.DatabaseError | None = None
+    """What is wrong with the history, and the cure; None where nothing is."""
 
     @property
     def pending(self) -> tuple[migrations_module.Entry, ...]:
@@ -86,6 +96,38 @@ class Status:
                 }
                 for one in self.tables
             ],
+            "indexes": [
+                {
+                    "name": one.name,
+                    "kind": one.kind,
+                    "valid": one.valid,
+                    "model": one.model_version,
+                    "type": one.resource_type,
+                    "bytes": one.bytes,
+                }
+                for one in self.indexes
+            ],
+            "leftovers": [
+                {
+                    "name": one.name,
+                    "table": one.table,
+                    "kind": one.kind,
+                    "bytes": one.bytes,
+                    "copyOf": one.copy_of,
+                    "building": one.building,
+                }
+                for one in self.leftovers
+            ],
+            "roles": [
+                {
+                    "name": one.name,
+                    "kind": one.kind,
+                    "project": one.project_id,
+                    "members": list(one.members),
+                }
+                for one in self.roles
+            ],
+            "drift": self.drift.message if self.drift else None,
         }
 
 
@@ -111,9 +153,11 @@ async def read(
         tables = await _tables(connection)
         used = _used(tables, model_version)
         name = used.table if used else table_module.NAME
-        every = await indexes.find(connection, name)
-        index = indexes.of_model(every, model_version) if model_version else None
-        named = next((one for one in every if one.name == indexes.name_on(name)), None)
+        every = await indexes_module.find(connection, name)
+        index = indexes_module.of_model(every, model_version) if model_version else None
+        named = next((one for one in every if one.name == indexes_module.name_on(name)), None)
+        invalid = await leftovers_module.find(connection)
+        roles = await readers.made(connection)
     return Status(
         database=f"{info.host}:{info.port}/{info.dbname}",
         server=str(server).partition(" ")[0],
@@ -125,9 +169,23 @@ async def read(
         bytes=used.bytes if used else 0,
         table=name,
         tables=tables,
+        indexes=every,
+        leftovers=invalid,
+        roles=roles,
+        drift=_drift(known, entries),
         origin=found.origin,
         complaint=found.complaint,
     )
+
+
+def _drift(
+    known: tuple[migrations_module.Migration, ...], entries: tuple[migrations_module.Entry, ...]
+) -> errors.DatabaseError | None:
+    try:
+        migrations_module.refuse_drift(known, entries)
+    except errors.DatabaseError as error:
+        return error
+    return None
 
 
 async def _tables(connection: connection_module.Connection) -> tuple[Rows, ...]:

@@ -28,6 +28,8 @@ bots:
   embedding: {name: Embedding Bot, source: embedding.ts, secrets: [DATABASE_URL]}
 """
 
+INVALID = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+
 
 @pytest.fixture
 def project(
@@ -160,6 +162,10 @@ def test_status_needs_no_login(
         "rows",
         "bytes",
         "tables",
+        "indexes",
+        "leftovers",
+        "roles",
+        "drift",
     }
     assert set(found) == set(before[1])
     assert found["index"] == {
@@ -175,10 +181,60 @@ def test_status_needs_no_login(
     assert before[1]["dimension"] is None
     assert {one["applied"] for one in before[1]["migrations"]} == {None}
     assert "nothing" not in _run(capsys, "db", "status")[2]
+    assert [(one["kind"], one["project"], one["members"]) for one in found["roles"]] == [
+        ("bot", store.PROJECT, []),
+        ("reader", store.PROJECT, []),
+    ]
+    assert found["indexes"][0] | {"bytes": 0} == {
+        "name": "clinical_embeddings_embedding_idx",
+        "kind": "hnsw",
+        "valid": True,
+        "model": "embedding-model/4/none",
+        "type": None,
+        "bytes": 0,
+    }
+    assert (found["leftovers"], found["drift"]) == ([], None)
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("verb", ["init", "status"])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("DELETE FROM medbots_migrations WHERE version > 4", "medbots db migrate applies what is"),
+        ("DELETE FROM medbots_migrations WHERE version = 4", "0004_clinical_embedding_tombstones"),
+        (
+            "UPDATE medbots_migrations SET checksum = 'x' WHERE version = 2",
+            "medbots db repair --status applied 0002",
+        ),
+        ("DROP INDEX clinical_embeddings_embedding_idx", "medbots db migrate builds the index"),
+        (
+            INVALID + "'clinical_embeddings_patient_idx'::regclass",
+            "invalid index clinical_embeddings_patient_idx of public.clinical_embeddings, left by",
+        ),
+        (
+            f"CREATE INDEX mine ON clinical_embeddings (created_at); {INVALID} 'mine'::regclass",
+            "which is not medbots': REINDEX INDEX CONCURRENTLY public.mine",
+        ),
+    ],
+)
+def test_status_says_what_is_wrong(
+    postgres: support.Database, capsys: pytest.CaptureFixture[str], damage: str, words: str
+) -> None:
+    """Each thing that is not as it should be is told with the command that helps."""
+    assert _run(capsys, "db", "init")[0] == 0
+    assert _run(capsys, "db", "status")[2] == ""
+    with psycopg.connect(postgres.url.reveal(), autocommit=True) as owner:
+        owner.execute(damage.encode())
+    code, _, err = _run(capsys, "db", "status")
+    assert code == 0
+    assert words in err
+    found = _json(capsys, "db", "status")[1]
+    assert (found["drift"] is not None) == ("history" in err or "another text" in err)
+    assert len(found["leftovers"]) == err.count("invalid index")
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("verb", ["init", "status", "migrate"])
 def test_without_the_setting(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
@@ -191,7 +247,7 @@ def test_without_the_setting(
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("verb", ["init", "status"])
+@pytest.mark.parametrize("verb", ["init", "status", "migrate"])
 @pytest.mark.parametrize(
     ("url", "code", "name"),
     [

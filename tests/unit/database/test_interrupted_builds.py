@@ -277,6 +277,22 @@ async def test_an_owner_without_powers_sees_the_builds_of_others(
         await theirs
 
 
+async def test_an_index_of_another_model_that_is_left_over_goes(
+    postgres: support.Database,
+) -> None:
+    """Though the model in use is served, what every write pays for without use is dropped."""
+    async with store.connected(postgres.url) as owner:
+        other = HNSW.replace(indexes.NAME, "other_idx").replace(ACTIVE, "other/4/none")
+        await owner.execute(other.encode())
+        await owner.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'other_idx'::regclass"
+        )
+        assert (await leftovers.find(owner))[0].ours
+        assert await _migrate(postgres) == []
+        assert await leftovers.find(owner) == ()
+    assert await _indexes(postgres) == SOUND
+
+
 async def test_an_index_of_the_users_own_stays(postgres: support.Database) -> None:
     """An invalid index that is not ours is shown and kept; so is the user's valid one."""
     async with store.connected(postgres.url) as owner:
