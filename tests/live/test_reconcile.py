@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from tests.live import medplum, polling, projects, router, scratch
 from tests.live.backlog import Backlog
 from tests.live.medplum import Session
 from tests.live.stage import Stage
+from tests.support import docs
 
 RECORDS = 1_000
 DIRECT = ("embeddings", "reconcile", "--direct")
@@ -250,6 +252,15 @@ def test_who_sees_only_a_part_may_not_reconcile(backlog: Backlog) -> None:
 def test_bad_input_is_a_usage_error(backlog: Backlog, args: tuple[str, str]) -> None:
     """What cannot be meant: 64, and nothing is changed."""
     backlog.stage.medbots(*BY_BOT, *args).expect(64)
+
+
+def test_each_command_of_the_page_works(backlog: Backlog) -> None:
+    """Whoever types what the page says of repair meets no error."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "embedding-store.md"
+    meant = [one for one in docs.commands(page) if one.startswith("medbots embeddings ")]
+    assert len(meant) >= 5
+    for command in meant:
+        backlog.stage.medbots(*command.split()[1:]).expect()
 
 
 def test_subscriptions_go_on_meanwhile(backlog: Backlog) -> None:
