@@ -585,6 +585,16 @@ describe('Command Processor Bot', () => {
       expect(await again()).toMatchObject({ action: 'executed' });
     });
 
+    test('though an application has cancelled its Task, and the queue keeps it ended', async () => {
+      const { again, set, taskId } = await waiting();
+      const application = await clinic.application();
+      await set(application, 'cancelled');
+      await set(application, 'requested');
+      await clinic.execute('approval-queue', await about.task(taskId as string));
+      expect((await about.task(taskId as string)).status).toBe('cancelled');
+      expect(await again()).toMatchObject({ action: 'executed' });
+    });
+
     test('but not against a person who rejected it, here or by hand, whatever the Task says now', async () => {
       const byHand = await waiting();
       await byHand.set(clinic.doctor.client, 'rejected');

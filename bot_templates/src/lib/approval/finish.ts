@@ -133,7 +133,7 @@ async function carryOutAtOnce(
     if (written === 'changed') {
       return undefined;
     }
-    const task = noteExecuted(run, accepted(written.at(-1) as Written).resource as Task);
+    const task = accepted(written.at(-1) as Written).resource as Task;
     const effects: Effect[] = [];
     for (const each of written.slice(0, writes.length)) {
       effects.push(await requireOurs(run, accepted(each), context.commandId, bots));
@@ -141,7 +141,7 @@ async function carryOutAtOnce(
     const said = accepted(written[writes.length] as Written).resource as Provenance;
     // The command is carried out; what is missing then, a later run or the next sweep makes up for.
     await nameVersions(run, said, effects.map(versionOf)).catch(() => run.log(`VERSIONS_LATER Task/${task.id} ${run.requestId}`));
-    return task;
+    return noteExecuted(run, task);
   } catch (error) {
     const failure = asFailure(error, 'DB_ERROR');
     // What is refused as a whole may tell step by step what is wrong with it. What took too long may still happen.

@@ -4,7 +4,7 @@ import { sha256 } from '../hash.ts';
 import type { BotRun } from '../run.ts';
 import { commandIdOf } from './canonical.ts';
 import { identifierTaken, readHistory, type Version } from './history.ts';
-import { isApprovalTask, readTask } from './task.ts';
+import { hasType, isApprovalTask, readTask } from './task.ts';
 import { byIdentifier, commandIdentifier } from './writes.ts';
 
 /** `Bot/id` of those whose versions of a Task count. */
@@ -56,7 +56,7 @@ export async function findQueued(run: BotRun, commandId: string, authors: TaskAu
     if (commandOf(run, versions, authors.processor) !== commandId) {
       found.forged.push(`Task/${task.id}`);
     } else if (found.queued === undefined || isEarlier(task, found.queued.task)) {
-      found.queued = queuedOf(task, versions, authors);
+      found.queued = queuedOf(run, task, versions, authors);
     }
   }
   found.forged.sort();
@@ -90,19 +90,29 @@ function isEarlier(one: Task, other: Task): boolean {
   return (one.authoredOn ?? '') < (other.authoredOn ?? '');
 }
 
-function queuedOf(task: Task, versions: readonly Version<Task>[], { queue }: TaskAuthors): Queued {
+function queuedOf(run: BotRun, task: Task, versions: readonly Version<Task>[], { queue }: TaskAuthors): Queued {
   const own = versions.find(({ author }) => author !== undefined && author === queue)?.resource;
   return {
     task,
     own: own ?? (versions.at(-1)?.resource as Task),
     isWithTheQueue: own !== undefined && ['in-progress', 'completed'].includes(own.status),
-    isRefused: versions.some((version, index) => isRefusal(version, versions[index + 1], queue)),
+    isRefused: versions.some(
+      (version, index) => isRefusal(version, versions[index + 1]) && isByPerson(run, version, queue)
+    ),
   };
 }
 
-/** Whether a version is the one by which a person, or the Approval Queue Bot for one, said no. */
-function isRefusal({ resource, author }: Version<Task>, before: Version<Task> | undefined, queue: string | undefined): boolean {
+/** Whether a version is the one that ended a Task. */
+function isRefusal({ resource }: Version<Task>, before: Version<Task> | undefined): boolean {
   const refuses = (status: string | undefined): boolean => REFUSED.includes(status ?? '');
-  const refused = refuses(resource?.status) && !refuses(before?.resource?.status);
-  return refused && author !== undefined && (author === queue || author.startsWith('Practitioner/'));
+  return refuses(resource?.status) && !refuses(before?.resource?.status);
+}
+
+/**
+ * Whether a person wrote a version, or the Approval Queue Bot for one, whom it names then. What that bot writes to keep
+ * a Task ended that somebody had ended and somebody set back says nothing of who it was.
+ */
+function isByPerson(run: BotRun, { resource, author }: Version<Task>, queue: string | undefined): boolean {
+  const named = (resource?.output ?? []).some(({ type }) => hasType(type, `${run.namespace}/task-output`, 'decided-by'));
+  return author !== undefined && (author.startsWith('Practitioner/') || (author === queue && named));
 }
