@@ -211,6 +211,40 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
     expect(await inSearch(query('search_patient'), [...many, PATIENT])).toHaveLength(ROWS / 40);
   });
 
+  test.each([
+    ['2024-03-01', null, ['2024', '2024-03', '2024-03-01']],
+    [null, '2024-02-28', ['2023-12', '2024']],
+    ['2024-03-01', '2024-03-31', ['2024', '2024-03', '2024-03-01']],
+    ['2024-03-02', '2024-03-31', ['2024', '2024-03']],
+    [null, null, ['2023-12', '2024', '2024-03', '2024-03-01', '2024-3-1', '12 mg', 'undated']],
+  ])('from %s to %s only dates of that time are found, whichever way', async (start, end, expected) => {
+    const patient = '00000000-0000-4000-8000-00000000aaaa';
+    const days = ['2023-12', '2024', '2024-03', '2024-03-01', '2024-3-1', '12 mg', 'undated'];
+    await database.admin.query(
+      `INSERT INTO clinical_embeddings (project_id, fhir_resource_type, fhir_resource_id, version_id, patient_id,
+         content_type, chunk_index, chunk_count, content_text, content_hash, embedding, model_version,
+         resource_updated_at)
+       SELECT $1, 'Dated', gen_random_uuid(), 'v', $2, 'dated', 0, 1, '[Dated | ' || day || ' | Result] 2024 | 2024-03-01 |',
+         'h', $3::vector::halfvec, $4, now()
+       FROM unnest($5::text[]) AS day`,
+      [PROJECT, patient, values[0], MODEL, days]
+    );
+    const given = [...values.slice(0, 3), ['Dated'], 'dated', start, end, 2, 30];
+    const found = async (name: string, last: unknown) =>
+      (await inSearch(query(name), [...given, last])).map((row) => /\| (.*?) \|/.exec(String(row.content_text))?.[1]);
+    try {
+      for (const [name, last] of [
+        ['search_patient', patient],
+        ['search_exact', 120],
+        ['search_project', 120],
+      ] as const) {
+        expect(new Set(await found(name, last))).toEqual(new Set(expected));
+      }
+    } finally {
+      await database.admin.query("DELETE FROM clinical_embeddings WHERE fhir_resource_type = 'Dated'");
+    }
+  });
+
   test('a project search finds what an exact one finds', async () => {
     const exact = await database.admin.query(
       `SELECT fhir_resource_id FROM clinical_embeddings ORDER BY (embedding <=> $1::vector::halfvec) + 0 LIMIT 10`,

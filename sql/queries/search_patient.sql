@@ -5,18 +5,22 @@
 -- $9 number of resources, $10 patient id
 WITH scored AS (
   SELECT fhir_resource_type, fhir_resource_id, version_id, patient_id, content_text,
-    (embedding <=> $1::vector::halfvec) + 0 AS distance,
-    substring(content_text FROM '^\[[^|]* \| (\d{4}(?:-\d{2}){0,2}) \|') AS clinical_date
+    (embedding <=> $1::vector::halfvec) + 0 AS distance
   FROM public.clinical_embeddings
+    -- When: each chunk begins with a header such as [Condition | 2024-03-01 | Onset]. No regular expression:
+    -- one takes longer than the distance.
+    CROSS JOIN LATERAL (SELECT split_part(left(content_text, 64), ' | ', 2)) AS header (day)
   WHERE project_id = $2::uuid AND model_version = $3 AND patient_id = $10::uuid
     AND ($4::text[] IS NULL OR fhir_resource_type = ANY ($4::text[]))
     AND ($5::text IS NULL OR content_type = $5::text)
+    AND ($6::text IS NULL AND $7::text IS NULL
+      OR translate(day, '123456789', '000000000') IN ('0000', '0000-00', '0000-00-00')
+        AND ($6::text IS NULL OR day >= left($6::text, length(day)))
+        AND ($7::text IS NULL OR day <= left($7::text, length(day))))
 ), best AS (
   SELECT DISTINCT ON (fhir_resource_type, fhir_resource_id) *
   FROM scored
   WHERE distance <= $8::float8
-    AND ($6::text IS NULL OR clinical_date >= left($6::text, length(clinical_date)))
-    AND ($7::text IS NULL OR clinical_date <= left($7::text, length(clinical_date)))
   ORDER BY fhir_resource_type, fhir_resource_id, distance
 )
 SELECT fhir_resource_type, fhir_resource_id::text, version_id, patient_id::text, content_text, distance
