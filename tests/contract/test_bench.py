@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from medbots import secret
+from medbots import errors, secret
 from medbots.bench import defects
 from medbots.database import scratch
+from tests.support import postgres as support
 from tests.support.shelf import Shelf
 
 SETTING = "MEDBOTS_DATABASE_URL"
@@ -100,6 +101,18 @@ async def test_statements_reach_the_scratch_schema_alone(shelf: Shelf) -> None:
         assert await cursor.fetchone() == ("probe", "probe")
     with shelf.connect() as owner:
         assert owner.execute("SELECT to_regclass('public.probe')").fetchone() == (None,)
+
+
+async def test_who_may_not_make_schemas(shelf: Shelf, postgres: support.Database) -> None:
+    """Refused with the statement that a superuser runs."""
+    with shelf.connect() as owner:
+        owner.execute("CREATE ROLE test_bencher LOGIN PASSWORD 'x'")
+    url = postgres.url_as("test_bencher", "x")
+    with pytest.raises(errors.NotAllowedError) as refusal:
+        await scratch.schema(url, "none", SETTING).__aenter__()
+    grant = f"GRANT CREATE ON DATABASE {postgres.name} TO test_bencher"
+    assert grant in str(refusal.value.hint)
+    assert _schemas(shelf) == set()
 
 
 def test_before_anything_is_measured(

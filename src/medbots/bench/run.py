@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from medbots import errors, secret
 from medbots.bench import data, defects, figures, guide, ours, side
+from medbots.database import connection as connection_module
 from medbots.database import elsewhere, indexes, maintenance, scratch, wear
 from medbots.database import table as table_module
 
-FEWEST_ROWS = 400
 _SHARES = (0.25, 0.5, 1.0)
 """Of the rows: the stages at which the run stops to measure."""
 _AT_STAGE, _EXACT = 20, 20
@@ -58,6 +58,11 @@ async def measure(
     Raises:
         errors.MedbotsError: the database refuses, or is lost.
     """
+    with connection_module.translated(doing="the benchmark"):
+        return await _measure(ground, corpus, say)
+
+
+async def _measure(ground: Ground, corpus: data.Corpus, say: Say) -> figures.Measured:
     began = time.perf_counter()
     for name in await scratch.sweep(ground.url, ground.setting):
         say(f"dropped {name}, which an interrupted run had left")
