@@ -145,14 +145,16 @@ class Gauge:
         if not self.visible:
             return
         if self._bar is None:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            # Narrow, for the name before it may be long.
+            columns = (TextColumn("{task.description}"), BarColumn(16), TaskProgressColumn())
             self._bar = Progress(*columns, console=self._console, transient=True)
-            self._bar.add_task(title)
             self._bar.start()
-        (task,) = self._bar.task_ids
-        self._bar.update(task, description=visible(title), completed=done, total=total or None)
+        # A bar whose total was known once cannot forget it: each part gets one of its own.
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        self._bar.add_task(visible(title), total=total or None, completed=done)
 
     def close(self) -> None:
         """Take the bar away."""

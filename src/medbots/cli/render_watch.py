@@ -82,7 +82,7 @@ class Watcher(watch.Watch):
         elif found.phase == watch.DONE:
             self._gauge.close()
         else:
-            self._gauge.show(f"{found.what}: {found.phase}", found.done, found.total)
+            self._gauge.show(_short(found), found.done, found.total)
 
     def second(self) -> AbstractAsyncContextManager[Connection] | None:
         """Return a connection for looking at builds, where somebody looks."""
@@ -91,3 +91,9 @@ class Watcher(watch.Watch):
     def _event(self, event: dict[str, Any]) -> None:
         sys.stderr.write(json.dumps(event) + "\n")
         sys.stderr.flush()
+
+
+def _short(found: watch.Progress) -> str:
+    """Return what is done, on less than half a line: `NAME: waiting for writers`."""
+    phase = found.phase.rpartition(": ")[2].partition(" before ")[0]
+    return f"{found.what.removeprefix('index ')}: {phase}"

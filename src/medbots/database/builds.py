@@ -122,15 +122,20 @@ async def run(
         # Parallel workers share /dev/shm, which containers keep too small for that.
         "max_parallel_maintenance_workers": "0",
     }
-    await watch_module.execute(connection, label, set_config(settings), watch)
+    config = set_config(settings)
+    if watch.dry_run:
+        await watch_module.execute(connection, label, config, watch)
+        await watch_module.execute(connection, label, statement, watch)
+        return
+    text = f"{statement.as_string(connection).strip()};"
+    watch.statement(label, f"{config.as_string(connection)};\n{text}", text)
     try:
-        if watch.dry_run:
-            await watch_module.execute(connection, label, statement, watch)
-        else:
+        with connection_module.translated(doing=label):
+            await connection.execute(config)
             async with watch_module.building(connection, label, watch):
-                await watch_module.execute(connection, label, statement, watch)
+                await connection.execute(statement)
     finally:
-        if not connection.broken and not connection.closed and not watch.dry_run:
+        if not connection.broken and not connection.closed:
             for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
                 await connection.execute(sql.SQL("RESET {}").format(sql.Identifier(setting)))
             await connection_module.limit(connection)

@@ -112,11 +112,15 @@ def test_each_statement_is_told_before_it_runs(
     assert code == 0
     assert "SELECT set_config('statement_timeout', '0', true), " in err
     assert "ALTER TABLE public.clinical_embeddings ENABLE ROW LEVEL SECURITY;" in err
-    told = [line for line in err.splitlines() if line.startswith("index ")]
-    assert told[-1].startswith(
-        'index clinical_embeddings_embedding_idx: CREATE INDEX "clinical_embeddings_embedding_idx" '
-        "ON public.clinical_embeddings USING hnsw"
+    create = (
+        'CREATE INDEX "clinical_embeddings_embedding_idx" ON public.clinical_embeddings USING hnsw'
     )
+    assert create in err
+    assert "SELECT set_config('statement_timeout', '0', false), " in err
+    _fetch(postgres, "DROP INDEX clinical_embeddings_embedding_idx")
+    code, _, err = _run(capsys, "migrate")
+    assert err.startswith(f"index clinical_embeddings_embedding_idx: {create}")
+    assert len(err.splitlines()) == 1
 
 
 def test_a_dry_run_prints_sql_that_psql_takes(
