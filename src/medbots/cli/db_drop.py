@@ -25,10 +25,8 @@ def drop_previous(
         prompts.confirm(
             opts, f"These vectors, which no bot uses, will be deleted:\n{listed}\nGo on?"
         )
-    try:
-        db_report.reported(opts, report, _remove(opts, report, wish, found))
-    finally:
-        report.duration_ms = round((time.perf_counter() - started) * 1000)
+    running = _remove(opts, report, wish, found)
+    db_report.reported(opts, report, db_report.timed(report, started, running))
     return report
 
 

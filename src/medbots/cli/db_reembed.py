@@ -84,10 +84,7 @@ def reembed(opts: options.Options, request: Request) -> db_report.Report:
     if not (request.dry_run or sight.nothing):
         prompts.confirm(opts, sight.question)
     running = _plan(opts, report, sight) if request.dry_run else _run(opts, request, report)
-    try:
-        db_report.reported(opts, report, running)
-    finally:
-        report.duration_ms = round((time.perf_counter() - started) * 1000)
+    db_report.reported(opts, report, db_report.timed(report, started, running))
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -32,6 +33,14 @@ class Report:
     def changed(self) -> bool:
         """Whether any step did, or would do, anything."""
         return any(render_db.changed(step) for step in self.steps)
+
+
+async def timed(report: Report, started: float, running: Coroutine[None, None, None]) -> None:
+    """Run to the end, and note how long it took since `started` (`time.perf_counter`)."""
+    try:
+        await running
+    finally:
+        report.duration_ms = round((time.perf_counter() - started) * 1000)
 
 
 def reported(opts: options.Options, report: Report, running: Coroutine[None, None, None]) -> None:

@@ -204,6 +204,7 @@ def test_another_dimension(clinic: Clinic) -> None:
     assert done["rows", WIDE.version] == "create"
     assert done["secret", "EMBEDDING_DIM"] == "update"
     assert told.json["summary"]["failed"] == 0
+    assert told.json["durationMs"] > 0
     with psycopg.connect(clinic.url) as connection:
         names = {
             name
