@@ -114,12 +114,6 @@ def test_the_difference_is_zero_afterwards(backlog: Backlog) -> None:
     check_the_difference(backlog, 30)
 
 
-@pytest.mark.full
-def test_the_difference_is_zero_afterwards_in_full(stage: Stage, super_admin: Session) -> None:
-    """The same with ten thousand records."""
-    check_the_difference(embed(stage, super_admin, 10_000), 300)
-
-
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)],

@@ -1,0 +1,16 @@
+"""A reconciliation of ten thousand records, in a project of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.live import test_reconcile as thousand
+from tests.live.medplum import Session
+from tests.live.stage import Stage
+
+pytestmark = pytest.mark.full
+
+
+def test_the_difference_is_zero_afterwards(stage: Stage, super_admin: Session) -> None:
+    """Events of every kind are lost at random, fifteen hundred in all; nothing is wrong after."""
+    thousand.check_the_difference(thousand.embed(stage, super_admin, 10_000), 300)
