@@ -110,6 +110,23 @@ describe.skipIf(WITHOUT_DATABASE)('The search queries (needs MEDBOTS_TEST_DATABA
     await expect.poll(scans).toBe(before + 1);
   });
 
+  test('what a search sets ends with it', async () => {
+    const shown = async () =>
+      (
+        await bot.query(
+          `SELECT current_setting('jit') AS jit, current_setting('enable_sort') AS sort,
+             current_setting('hnsw.ef_search') AS list, current_setting('plan_cache_mode') AS plans`
+        )
+      ).rows[0] as Record<string, string>;
+    const before = await shown();
+    await bot.query('BEGIN');
+    await settings(null);
+    expect(await shown()).toEqual({ jit: 'off', sort: 'off', list: '120', plans: 'force_custom_plan' });
+    await bot.query('COMMIT');
+    expect(before).not.toMatchObject({ sort: 'off' });
+    expect(await shown()).toEqual(before);
+  });
+
   test('so it is with a common type', async () => {
     expect(await way(['Observation'])).toBe('index');
     expect(await plan('search_project', ofType('Observation'))).toContain(

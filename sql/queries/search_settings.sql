@@ -78,6 +78,8 @@ SELECT
   set_config('plan_cache_mode', 'force_custom_plan', true),
   -- The planner takes a distance for as cheap as a comparison: off, it sorts only where no index does.
   set_config('enable_sort', CASE WHEN way IN ('patient', 'exact') THEN 'on' ELSE 'off' END, true),
+  -- Up to Postgres 17 a plan that sorts nevertheless counts as immensely costly, and would be compiled first.
+  set_config('jit', 'off', true),
   set_config(
     'hnsw.ef_search', least(1000, greatest(CASE way WHEN 'wide' THEN 200 ELSE 100 END, $7::int))::text, true
   ),
