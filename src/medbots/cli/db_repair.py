@@ -68,6 +68,9 @@ async def _apply(
 
     started = time.perf_counter()
     with render_watch.Watcher(opts, settings) as watch:
-        async with store.connected(settings) as made, lock.alone(made, schema.LOCK_WAIT_SECONDS):
+        async with (
+            store.connected(settings) as made,
+            lock.alone(made, schema.LOCK_WAIT_SECONDS, watch),
+        ):
             report.steps += await repair_module.apply(made, mends, watch=watch)
     report.duration_ms = round((time.perf_counter() - started) * 1000)

@@ -148,12 +148,14 @@ def _advice(found: Status) -> Iterator[str]:
     if found.drift is not None:
         yield found.drift.message
         yield f"  {found.drift.hint}"
-    elif not found.roles:
-        yield "medbots db init makes what is missing"
-    elif found.pending:
+    elif found.pending and found.roles:
         yield "medbots db migrate applies what is pending"
+    elif found.pending:
+        yield "medbots db init makes what is missing"
     elif found.index is None or not found.index.valid:
         yield "medbots db migrate builds the index"
+    elif not found.roles:
+        yield "no project's bots have a role here: medbots db init"
     for one in found.leftovers:
         place = f"invalid index {one.name} of {one.table}"
         if one.building:

@@ -84,6 +84,13 @@ class Watcher(watch.Watch):
         else:
             self._gauge.show(_short(found), found.done, found.total)
 
+    def waiting(self, reason: str) -> None:
+        """Say for what is waited."""
+        if self._opts.json:
+            self._event({"event": "waiting", "what": reason})
+        else:
+            render.note(reason)
+
     def second(self) -> AbstractAsyncContextManager[Connection] | None:
         """Return a connection for looking at builds, where somebody looks."""
         return store.connected(self._settings) if self._opts.json or self._gauge.visible else None

@@ -49,6 +49,7 @@ async def alone(
     connection: connection_module.Connection,
     tables: Sequence[str],
     wait_seconds: float | None = None,
+    watch: watch_module.Watch = watch_module.SILENT,
 ) -> None:
     """Return once no other session builds an index of these tables.
 
@@ -61,6 +62,7 @@ async def alone(
     loop = asyncio.get_running_loop()
     longest = WAIT_SECONDS if wait_seconds is None else wait_seconds
     deadline = loop.time() + longest
+    told = False
     while found := await others(connection, tables):
         if loop.time() > deadline:
             raise errors.DatabaseError(
@@ -69,6 +71,9 @@ async def alone(
                 hint="run it again when that has ended; to end it: "
                 f"SELECT pg_cancel_backend({found[0].pid})",
             )
+        if not told:
+            watch.waiting(f"waiting for another session, which builds {found[0]}")
+            told = True
         await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -115,7 +115,7 @@ async def ensure(
         return False
     if not watch.dry_run:
         # What another session builds looks like a left-over until it is ready.
-        await builds.alone(connection, [on])
+        await builds.alone(connection, [on], watch=watch)
         found = () if anew else await find(connection, on)
     rows = await table.count(connection, on)
     for index in filter(_left_over, found):

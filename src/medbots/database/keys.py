@@ -75,7 +75,7 @@ async def ensure(
     found = Keys() if anew else await inspect(connection)
     if found != _SOUND and not watch.dry_run:
         # What another session builds looks like a left-over until it is ready.
-        await builds.alone(connection, [table.NAME])
+        await builds.alone(connection, [table.NAME], watch=watch)
         found = await inspect(connection)
     if found == _SOUND:
         for name in (KEY, CHECK, PATIENT):

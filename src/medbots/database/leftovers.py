@@ -76,7 +76,7 @@ async def remove(
     if not any(one.copy_of for one in await find(connection, tables)):
         return
     if not watch.dry_run:
-        await builds.alone(connection, tables, wait_seconds)
+        await builds.alone(connection, tables, wait_seconds, watch=watch)
     for one in await find(connection, tables):
         if one.copy_of:
             await builds.drop(connection, one.name, concurrently=True, watch=watch)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from medbots import errors
 from medbots.database import connection as connection_module
 from medbots.database import queries
+from medbots.database import watch as watch_module
 
 _KEY = 0x6D65_6462_6F74_7301
 """Any number that no other program is likely to lock: the letters `medbots` and 01."""
@@ -18,7 +19,9 @@ _POLL_SECONDS = 0.2
 
 @contextlib.asynccontextmanager
 async def alone(
-    connection: connection_module.Connection, wait_seconds: float
+    connection: connection_module.Connection,
+    wait_seconds: float,
+    watch: watch_module.Watch = watch_module.SILENT,
 ) -> AsyncIterator[None]:
     """Hold the lock; Postgres itself lets go of it when the session ends, however it ends.
 
@@ -30,12 +33,16 @@ async def alone(
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_seconds
+    told = False
     while True:
         cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", [_KEY])
         if await cursor.fetchone() == (True,):
             break
         if loop.time() > deadline:
             raise await _held(connection, wait_seconds)
+        if not told and (holder := await _holder(connection)):
+            watch.waiting(f"waiting for another run that changes this database: {holder[1]}")
+            told = True
         await asyncio.sleep(_POLL_SECONDS)
     try:
         yield
@@ -44,16 +51,26 @@ async def alone(
             await connection.execute("SELECT pg_advisory_unlock(%s)", [_KEY])
 
 
+async def _holder(connection: connection_module.Connection) -> tuple[int, str] | None:
+    """Return the process that holds the lock, and what is known of it."""
+    row = await (await queries.run(connection, "lock_holder", _KEY)).fetchone()
+    if row is None:
+        return None
+    pid, user, program, client, seconds = row
+    return pid, (
+        f"pid {pid}, user {user}, program {program or 'unnamed'}, "
+        f"from {client or 'the server itself'}, connected for {seconds} s"
+    )
+
+
 async def _held(
     connection: connection_module.Connection, wait_seconds: float
 ) -> errors.DatabaseError:
-    row = await (await queries.run(connection, "lock_holder", _KEY)).fetchone()
-    if row is None:
+    holder = await _holder(connection)
+    if holder is None:
         return errors.DatabaseError("another run has just ended", hint="run it again")
-    pid, user, program, client, seconds = row
+    pid, known = holder
     return errors.DatabaseError(
-        f"another run changes this database: pid {pid}, user {user}, program "
-        f"{program or 'unnamed'}, from {client or 'the server itself'}, connected for {seconds} s; "
-        f"waited {wait_seconds:g} s",
+        f"another run changes this database: {known}; waited {wait_seconds:g} s",
         hint=f"wait until it has ended; if it hangs: SELECT pg_terminate_backend({pid})",
     )

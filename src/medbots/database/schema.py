@@ -66,7 +66,7 @@ async def init(
     reader = readers.of_project(wish.project_id, connection.info.dbname)
     said = notices or connection_module.Notices()
     with connection_module.translated():
-        async with lock.alone(connection, wait_seconds):
+        async with lock.alone(connection, wait_seconds, watch):
             # Who may not read the secrets may not write them: know it before anything is made.
             stored = await store.read()
             vector = await extension.ensure(connection, watch)
@@ -101,7 +101,7 @@ async def migrate(
     """
     said = notices or connection_module.Notices()
     with connection_module.translated():
-        async with lock.alone(connection, wait_seconds):
+        async with lock.alone(connection, wait_seconds, watch):
             vector = await extension.ensure(connection, watch)
             yield _extension_step(vector)
             before = await table.inspect(connection)

@@ -55,6 +55,9 @@ class Watch:
     def progress(self, found: Progress) -> None:
         """Hear how far a build is."""
 
+    def waiting(self, reason: str) -> None:
+        """Hear that nothing happens for a while, and because of whom."""
+
     def second(self) -> AbstractAsyncContextManager[connection_module.Connection] | None:
         """Return another connection to the same database, by which builds are looked at."""
         return None

@@ -235,10 +235,13 @@ async def test_a_build_of_somebody_else_is_waited_for(postgres: support.Database
         await owner.execute(f"DROP INDEX {keys.PATIENT}".encode())
     async with _standing_in_the_way(postgres, "writer"):
         theirs, _ = await _begun(postgres, CREATE_PATIENT, "waiting for writers")
-        ours = asyncio.create_task(_migrate(postgres))
+        recorder = Recorder(postgres.url)
+        ours = asyncio.create_task(_migrate(postgres, recorder))
         await asyncio.sleep(0.5)
         assert not theirs.done()
         assert not ours.done()
+        (told,) = recorder.waits
+        assert f"builds index {keys.PATIENT} (pid " in told
     await theirs
     assert await ours == []
     assert await _indexes(postgres) == SOUND
@@ -316,12 +319,17 @@ class Recorder(watch.Watch):
     def __init__(self, url: secret.Secret) -> None:
         self.url = url
         self.heard: list[watch.Progress] = []
+        self.waits: list[str] = []
         self._news = asyncio.Event()
         self.told: list[tuple[str, str]] = []
 
     def statement(self, label: str, text: str, summary: str = "") -> None:
         """Keep a statement."""
         self.told.append((label, text))
+
+    def waiting(self, reason: str) -> None:
+        """Keep for what is waited."""
+        self.waits.append(reason)
 
     def progress(self, found: watch.Progress) -> None:
         """Keep a progress."""

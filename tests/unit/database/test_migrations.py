@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medbots import errors
-from medbots.database import lock, migrations
+from medbots.database import lock, migrations, watch
 from tests.support import postgres as support
 from tests.support import store
 
@@ -168,11 +168,21 @@ async def test_a_lost_history_is_made_anew(postgres: support.Database) -> None:
 
 async def test_the_lock_is_waited_for_and_says_who_holds_it(postgres: support.Database) -> None:
     """A run that waits too long names the process, user and program that hold the lock."""
+    heard: list[str] = []
+
+    class Hearing(watch.Watch):
+        def waiting(self, reason: str) -> None:
+            heard.append(reason)
+
     async with store.connected(postgres.url) as first, store.connected(postgres.url) as second:
         async with lock.alone(first, 1):
             with pytest.raises(errors.DatabaseError) as caught:
-                async with lock.alone(second, 0.3):
+                async with lock.alone(second, 0.3, Hearing()):
                     raise AssertionError("two hold the lock")
+            assert len(heard) == 1
+            assert (
+                f"another run that changes this database: pid {first.info.backend_pid}" in heard[0]
+            )
             assert f"pid {first.info.backend_pid}, user postgres, program medbots" in (
                 caught.value.message
             )
