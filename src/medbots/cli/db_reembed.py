@@ -152,7 +152,6 @@ async def _run(opts: options.Options, request: Request, report: db_report.Report
                 stages = reembed.run(tables, run.secrets, filler, _bar(watch))
                 async for done in stages:
                     report.steps += _steps(sight, done, _said(tally, model.requests))
-        report.requests = run.client_requests()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +162,6 @@ class _Run:
     project: state.Project
     secrets: project_contract.ProjectContract
     router: router_module.Router
-
-    def client_requests(self) -> int:
-        """Return how many requests went to the Medplum server."""
-        return self.secrets.requests
 
 
 @asynccontextmanager
@@ -191,8 +186,11 @@ async def _opened(
             origin=settings.origin("llm_router_url"),
             allow_http=settings.allow_http,
         )
-        async with made:
-            yield _Run(settings, report.project, secrets, made)
+        try:
+            async with made:
+                yield _Run(settings, report.project, secrets, made)
+        finally:
+            report.requests = client.requests
 
 
 async def _seen(run: _Run, connection: Connection, request: Request) -> Sight:

@@ -23,11 +23,6 @@ class ProjectContract:
         self._namespace = namespace
         self._client = client
 
-    @property
-    def requests(self) -> int:
-        """How many requests were made since login."""
-        return self._client.requests
-
     async def read(self) -> Contract:
         """Return what the bots work by.
 

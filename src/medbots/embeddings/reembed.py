@@ -17,6 +17,11 @@ PROBE = "medbots db migrate"
 """The one text that is embedded before anything is made."""
 
 
+ENOUGH = 50
+"""Records that may be missing at the switch, where bots write as fast as they are followed: they
+are made up for at once after it."""
+
+
 class Stage(enum.StrEnum):
     """What is made sure of, in this order."""
 
@@ -109,12 +114,12 @@ async def run(
     store, tally = filler.store, filler.tally
     yield Done(Stage.TABLE, await tables.make())
     with bar("embedding", sum(one.chunks for one in await store.behind())) as advance:
-        await filler.fill(advance)
+        await filler.fill(advance, enough=ENOUGH)
     yield Done(Stage.ROWS, tally.resources > 0)
     yield Done(Stage.INDEX, await tables.index())
     # The index took its time, and the bots went on.
     with bar("catching up", sum(one.chunks for one in await store.behind())) as advance:
-        await filler.fill(advance)
+        await filler.fill(advance, enough=ENOUGH)
     yield Done(Stage.SWITCH, await tables.switch())
     behind = await secrets.read() != filler.contract
     if behind:

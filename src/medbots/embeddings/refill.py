@@ -17,6 +17,8 @@ from medbots.reembedding import Behind, Made, Resource
 
 UNKNOWN = "unknown"
 """The content hash of rows whose text the bot did not make: its next event replaces them."""
+_IDLE_PASSES = 5
+"""Passes that change nothing, after which no further one will."""
 _HOPELESS = 20
 """Failures in a row after which the model, and not the text, is at fault."""
 
@@ -81,16 +83,32 @@ class Filler:
     """Texts in one request."""
     tally: Tally
 
-    async def fill(self, advance: Advance = lambda _: None) -> None:
+    async def fill(self, advance: Advance = lambda _: None, *, enough: int = 0) -> None:
         """Embed what is missing, again and again until nothing is; bots go on writing meanwhile.
 
         Interrupted at any moment, the next run goes on with what is still missing.
+
+        Args:
+            advance: hears of chunks that are done.
+            enough: where so few records are missing and no fewer than a pass before, for bots
+                write as fast as they are followed, that is the end too.
 
         Raises:
             errors.ServerError: the model takes some of the texts not at all; names the records.
             errors.MedbotsError: router or database refuse, or cannot be reached.
         """
+        before: list[Behind] = []
+        idle = 0
         while todo := [one for one in await self.store.behind() if not self._failed(one)]:
+            if before and len(before) <= len(todo) <= enough:
+                break
+            idle = idle + 1 if todo == before else 0
+            if idle >= _IDLE_PASSES:
+                raise errors.DatabaseError(
+                    f"the rows of {todo[0].reference} cannot be written, and {len(todo) - 1} more",
+                    hint="look into the database's log",
+                )
+            before = todo
             self.tally.passes += 1
             await self._pass(todo, advance)
         await self.store.clear_withdrawn()
