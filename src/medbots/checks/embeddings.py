@@ -170,7 +170,8 @@ async def index(target: target_module.Target) -> check.Result:
     use it. A search without one works, and is slow.
 
     Fails: when it is missing, serves another model, is of another kind, or is invalid, as an
-    interrupted build leaves it. One that is being built now is a warning.
+    interrupted build leaves it. One that is being built now is a warning, and so is any other
+    invalid index: every write pays for it, and no search for a rare resource type uses it.
 
     Cure: `medbots db init`, which builds it anew without blocking the bots.
     """
@@ -191,4 +192,7 @@ async def index(target: target_module.Target) -> check.Result:
         return check.failed(f"{observed}, invalid", expected, fix)
     if found.kind != "hnsw" or found.model_version != target.model_version:
         return check.failed(observed, expected, fix)
+    broken = [one.name for one in store.leftovers if not one.building]
+    if broken:
+        return check.warned(f"{observed}; invalid: {', '.join(broken)}", expected, fix)
     return check.passed(observed, expected)

@@ -428,6 +428,27 @@ async def test_an_index_that_serves_nobody(
     assert said in result.observed
 
 
+async def test_another_index_that_is_invalid(
+    stand: Stand, owner: psycopg.AsyncConnection[object]
+) -> None:
+    """An invalid index of a rare type is a warning: searches work, and for that type are slower."""
+    await owner.execute("SET client_min_messages = error")
+    await owner.execute(
+        "CREATE INDEX clinical_embeddings_embedding_condition_idx ON clinical_embeddings "
+        "USING hnsw (embedding halfvec_cosine_ops) "
+        "WHERE model_version = 'embedding-model/768/none' AND fhir_resource_type = 'Condition'"
+    )
+    name = "embeddings.index"
+    assert (await stand.look(name))[name].status is PASS
+    await owner.execute(
+        "UPDATE pg_index SET indisvalid = false "
+        "WHERE indexrelid = 'clinical_embeddings_embedding_condition_idx'::regclass"
+    )
+    result = (await stand.look(name))[name]
+    assert (result.status, result.fix) == (WARN, "medbots db init")
+    assert result.observed.endswith("; invalid: clinical_embeddings_embedding_condition_idx")
+
+
 async def test_rows_and_tombstones_of_one_record(
     stand: Stand, owner: psycopg.AsyncConnection[object], project: str
 ) -> None:
