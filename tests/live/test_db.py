@@ -1,4 +1,4 @@
-"""`db init` and `db status` on a running database."""
+"""`db init`, `db status`, `db migrate` and `db repair` on a running database."""
 
 from __future__ import annotations
 
@@ -189,3 +189,36 @@ class TestStatus:
         """The database is looked at without a Medplum login."""
         alone = deployed.medbots.having(MEDPLUM_ACCESS_TOKEN=None, MEDPLUM_PROJECT=None)
         assert alone.json("db", "status")["index"]["valid"] is True
+
+
+class TestMigrate:
+    """`db migrate` and `db repair`, by an administrator of the database who has no login."""
+
+    def test_what_is_pending_is_applied(self, deployed: Stage) -> None:
+        """A migration that is marked as reverted is pending, shown as SQL, and applied again."""
+        alone = deployed.medbots.having(MEDPLUM_ACCESS_TOKEN=None, MEDPLUM_PROJECT=None)
+        last = alone.json("db", "status")["migrations"][-1]
+        alone("db", "migrate", "--dry-run", "--detailed-exitcode").expect()
+        alone("db", "repair", "--status", "reverted", str(last["version"])).expect(64)
+        alone("db", "repair", "--status", "reverted", str(last["version"]), "--yes").expect()
+        script = alone("db", "migrate", "--dry-run", "--detailed-exitcode").expect(2).out
+        assert f"-- migration {last['version']:04}_{last['name']}\nBEGIN;" in script
+        done = alone.json("db", "migrate")
+        changed = [one["name"] for one in done["changes"] if one["action"] != "unchanged"]
+        assert changed == [f"{last['version']:04}_{last['name']}"]
+        assert alone.json("db", "status")["migrations"][-1]["condition"] == "applied"
+        with psycopg.connect(bot_url(deployed)) as bot:
+            bot.execute("SELECT count(*) FROM clinical_embeddings")
+
+    def test_monitoring_sees_what_there_is(self, deployed: Stage) -> None:
+        """Who is given the project's reader counts its rows, and reads no text."""
+        reader = role_of(deployed).replace("medbots_bot_", "medbots_reader_")
+        with deployed.database() as owner:
+            owner.execute(f"SET ROLE {reader}".encode())
+            owner.execute("SELECT fhir_resource_type, count(*) FROM clinical_embeddings GROUP BY 1")
+            owner.execute("SELECT max(version) FROM medbots_migrations")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                owner.execute("SELECT content_text FROM clinical_embeddings")
+            owner.rollback()
+        roles = deployed.medbots.json("db", "status")["roles"]
+        assert ("reader", deployed.clinic.id) in {(one["kind"], one["project"]) for one in roles}
