@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medbots import errors
-from medbots.cli import inventory, options, wiring
+from medbots.cli import inventory, options, store, wiring
 from medbots.cli.embeddings_status import DIFFERENT, Types
 
 if TYPE_CHECKING:
@@ -169,9 +169,13 @@ async def _mend(opts: options.Options, sides: Sides, request: Request, result: R
     from medbots.embeddings.reconcile import Reconciler
 
     wish = request.wish
-    kept = Checkpoints(sides.connection, sides.client.project.id, sides.contract.version)
     total = sum([await sides.server.total(kind, wish.since) for kind in wish.kinds])
-    async with kept.alone(), reconciling.embedder(sides, request.direct) as embedder:
+    async with (
+        # Its own connection: what is kept is no part of what is being written beside it.
+        store.connected(sides.settings) as connection,
+        Checkpoints(connection, sides.client.project.id, sides.contract.version).alone() as kept,
+        reconciling.embedder(sides, request.direct) as embedder,
+    ):
         if not request.restart:
             resumed = (await kept.load(wish.arguments))[1]
             if resumed is not None:

@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from medbots import errors
 from medbots.database import queries
@@ -16,15 +16,15 @@ Document = dict[str, Any]
 
 
 class Checkpoints:
-    """Of one project and one model."""
+    """Of one project and one model, over a connection that nothing else uses meanwhile."""
 
     def __init__(self, connection: Connection, project_id: str, model_version: str) -> None:
         self._connection = connection
         self._key = (project_id, model_version)
 
     @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Hold the project's turn to reconcile; a session that ends gives it back.
+    async def alone(self) -> AsyncIterator[Self]:
+        """Hold the project's turn to reconcile, which a session that ends gives back.
 
         Raises:
             errors.ConflictError: another session has it.
@@ -36,7 +36,7 @@ class Checkpoints:
                 hint="wait until it has ended",
             )
         try:
-            yield
+            yield self
         finally:
             if not self._connection.broken and not self._connection.closed:
                 await queries.run(self._connection, "reconcile_turn_end", self._key[0])

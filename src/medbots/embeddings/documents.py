@@ -91,7 +91,8 @@ def check(vector: Sequence[float], dimension: int) -> None:
         )
     if not all(map(math.isfinite, vector)):
         raise VectorError("the model answered a vector with a value that is no number")
-    greatest = max(map(abs, vector))
+    greatest, least = max(vector), min(vector)
+    greatest = max(greatest, -least)
     if greatest <= _HALF_LEAST:
         raise VectorError("the model answered a zero vector, which no search finds")
     if greatest > _HALF_GREATEST:

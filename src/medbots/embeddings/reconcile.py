@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from medbots import errors, inventory
@@ -96,7 +96,7 @@ class Progress:
 
 
 class Reconciler:
-    """One run. Memory holds a page of versions and the batches in work."""
+    """One run. Memory holds two pages of versions and the batches in work."""
 
     def __init__(
         self,
@@ -150,10 +150,7 @@ class Reconciler:
     async def _pass(self, mark: Mark, *, keep: bool) -> Mark:
         """Look at one type once, from where the mark stands, and mend what is wrong."""
         if mark.phase == "embed":
-            async for page in self._server.pages(mark.kind, mark.position or self._wish.since):
-                await self._page(mark, [one for one in page if not mark.covers(one)])
-                mark.move(page)
-                await self._keep(mark, keep=keep)
+            await self._embed_all(mark, keep=keep)
             mark.phase = "sweep"
         if mark.phase == "sweep":
             walk = looking.absent(self._server, self._store, mark.kind, mark.after)
@@ -164,6 +161,33 @@ class Reconciler:
             mark.phase = "done"
         await self._keep(mark, keep=keep)
         return mark
+
+    async def _embed_all(self, mark: Mark, *, keep: bool) -> None:
+        """Go through the server's pages; while one is embedded, the next is read and compared.
+
+        The mark moves page by page: what is in work when the run is interrupted is looked at again.
+        """
+        ahead: tuple[list[Version], asyncio.Task[None]] | None = None
+        resumed = replace(mark)
+        try:
+            async for page in self._server.pages(mark.kind, mark.position or self._wish.since):
+                fresh = [one for one in page if not resumed.covers(one)]
+                before, ahead = ahead, (page, asyncio.ensure_future(self._page(mark, fresh)))
+                await self._settle(mark, before, keep=keep)
+            await self._settle(mark, ahead, keep=keep)
+        finally:
+            if ahead is not None:
+                ahead[1].cancel()
+                await asyncio.gather(ahead[1], return_exceptions=True)
+
+    async def _settle(
+        self, mark: Mark, work: tuple[list[Version], asyncio.Task[None]] | None, *, keep: bool
+    ) -> None:
+        if work is not None:
+            page, task = work
+            await task
+            mark.move(page)
+            await self._keep(mark, keep=keep)
 
     async def _keep(self, mark: Mark, *, keep: bool) -> None:
         if keep:
