@@ -73,6 +73,21 @@ def test_churn_is_cured_and_then_there_is_nothing_to_do(shelf: Shelf) -> None:
     assert out.splitlines()[-1].endswith("needs no maintenance.")
 
 
+def test_dead_rows_that_an_old_transaction_still_sees(shelf: Shelf) -> None:
+    """The vacuum cannot remove them; the session that holds them is named."""
+    shelf.fill(300)
+    with psycopg.connect(shelf.url, application_name="a long report") as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM clinical_embeddings")
+        shelf.churn(0.01)
+        done = shelf.json("db", "maintain")
+    (vacuum,) = [one for one in done["steps"] if one["kind"] == "vacuum"]
+    assert vacuum["note"].startswith(f"3 dead rows stay in {TABLE}")
+    assert "program a long report" in vacuum["note"]
+    again = shelf.json("db", "maintain")
+    assert [one["note"] for one in again["steps"] if one["kind"] == "vacuum"] == [""]
+
+
 def test_a_dry_run_changes_nothing(shelf: Shelf) -> None:
     """No row is vacuumed, no index rebuilt, nothing written down."""
     shelf.fill(300)

@@ -16,6 +16,8 @@ def progress(opts: options.Options, done: Done) -> None:
     """Say on stderr, beside JSON, what has just been done."""
     if done.ran and not opts.json:
         render.note(f"{done.step.kind} {done.step.target}: {_took(done)}")
+        if done.note:
+            render.note(f"warning: {done.note}")
 
 
 def steps(opts: options.Options, report: Report, error: errors.MedbotsError | None = None) -> None:
@@ -55,6 +57,7 @@ def document(report: Report, error: errors.MedbotsError | None = None) -> dict[s
                 "reason": one.step.reason,
                 "evidence": dict(one.step.evidence),
                 "durationMs": round(one.seconds * 1000),
+                "note": one.note,
             }
             for one in report.done
         ],

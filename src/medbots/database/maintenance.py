@@ -37,6 +37,8 @@ class Done:
     ran: bool
     """Whether it was run; a dry run and a step that is not due leave it."""
     seconds: float = 0.0
+    note: str = ""
+    """What it could not do."""
 
 
 async def maintain(
@@ -73,9 +75,11 @@ async def maintain(
             await builds.alone(connection, TABLES, wait_seconds)
             async for step in _due(connection, model_version):
                 began = time.perf_counter()
+                note = ""
                 if step.due:
                     await _run(connection, step, model_version, watch)
-                yield Done(step, step.due, time.perf_counter() - began)
+                    note = await _left(connection, step)
+                yield Done(step, step.due, time.perf_counter() - began, note)
 
 
 async def _due(
@@ -179,6 +183,23 @@ async def _run(
         case upkeep.Kind.VACUUM:
             # Parallel workers share /dev/shm, which containers keep too small for that.
             await _unlimited(connection, "VACUUM (PARALLEL 0) {}", step.table, watch)
+
+
+async def _left(connection: connection_module.Connection, step: upkeep.Step) -> str:
+    """Return what a vacuum had to leave, and for whom."""
+    if step.kind is not upkeep.Kind.VACUUM:
+        return ""
+    found = await wear.inspect(connection, step.table)
+    if found is None or not found.dead:
+        return ""
+    row = await (await queries.run(connection, "oldest_snapshot")).fetchone()
+    if row is None:
+        return ""
+    pid, user, program, seconds = row
+    return (
+        f"{found.dead:,} dead rows stay in {step.table}: a transaction that began {seconds} s ago "
+        f"may still see them (pid {pid}, user {user}, program {program or 'unnamed'})"
+    )
 
 
 async def rebuild(
