@@ -7,6 +7,7 @@ from medbots.checks import family as family_module
 from medbots.checks import target as target_module
 from medbots.database import connection as connection_module
 from medbots.database import models, refill
+from medbots.database import table as table_module
 
 _PROBE = "medbots verify"
 """The one text that is ever sent to the model from here."""
@@ -62,6 +63,10 @@ async def settings(target: target_module.Target) -> check.Result:
     if astray:
         said = f"{observed}; the bots' secrets say otherwise: {', '.join(astray)}"
         given = " ".join(f"{name}={_settings(target)[name]}" for name in astray)
+        if store.table != table_module.NAME:
+            said = f"{said}; the settings' vectors are in {store.table}, an earlier table"
+            values = " ".join(f"{name}={value}" for name, value in astray.items())
+            return check.failed(said, expected, f"set {values}; or, to go back: {_AGAIN}")
         if await _behind(target):
             said = f"{said}; records have no vectors of the settings' model yet"
             return check.failed(said, expected, f"{given} {_AGAIN}")

@@ -42,7 +42,7 @@ async def review(plan: Plan, actual: state.ServerState, settings: config.Setting
         return plan
     said = f"{old.version} → {new.version}"
     try:
-        behind = await _behind(plan.project.id, new, settings)
+        reason = await _reason(plan.project.id, new, settings)
     except errors.MedbotsError as error:
         note = (
             f"{said}: searches find only what this model has embedded, and the database could not "
@@ -50,9 +50,8 @@ async def review(plan: Plan, actual: state.ServerState, settings: config.Setting
             "first, and moves the bots itself"
         )
         return _with(plan, moving, note=note)
-    if behind:
-        reason = f"{said}: {behind} records have no vector of it yet; made by: {REEMBED}"
-        return _with(plan, moving, skip=reason)
+    if reason:
+        return _with(plan, moving, skip=f"{said}: {reason}; made by: {REEMBED}")
     return _with(plan, moving, note=said)
 
 
@@ -71,12 +70,18 @@ def _with(plan: Plan, moving: list[Change], *, note: str = "", skip: str = "") -
     return replace(plan, changes=changes)
 
 
-async def _behind(project_id: str, new: Contract, settings: config.Settings) -> int:
-    """Return how many records other models have embedded, and the new one has not."""
+async def _reason(project_id: str, new: Contract, settings: config.Settings) -> str:
+    """Return what the new model's searches would lack; nothing where they find all."""
     from medbots.database import connection, generations, refill
 
     async with store.connected(settings) as made:
         with connection.translated():
-            table = generations.of_dimension(await generations.find(made), new.dimension)
+            tables = await generations.find(made)
+            table = generations.of_dimension(tables, new.dimension)
             target = table.name if table else generations.NEXT
-            return len(await refill.behind(made, project_id, new.version, target))
+            behind = await refill.behind(made, project_id, new.version, target)
+    if behind:
+        return f"{len(behind)} records have no vector of it yet"
+    if target != generations.CURRENT:
+        return f"{generations.CURRENT} holds vectors of {tables[0].dimension} dimensions"
+    return ""

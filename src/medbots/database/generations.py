@@ -68,17 +68,17 @@ async def others(connection: connection_module.Connection, project_id: str) -> t
     return tuple(sorted(found))
 
 
-async def bound(connection: connection_module.Connection) -> tuple[str, ...]:
-    """Return what of the user's own hangs on the table in use, and would stay with it: views."""
+async def bound(connection: connection_module.Connection, name: str = CURRENT) -> tuple[str, ...]:
+    """Return what of the user's own hangs on a table, whatever its name: views and triggers."""
     cursor = await connection.execute(
         "SELECT DISTINCT format('view %%s', r.ev_class::regclass) FROM pg_depend d "
         "JOIN pg_rewrite r ON r.oid = d.objid WHERE d.classid = 'pg_rewrite'::regclass "
         "AND d.refobjid = to_regclass(%s) UNION ALL "
         "SELECT format('trigger %%s', tgname) FROM pg_trigger "
         "WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal ORDER BY 1",
-        [CURRENT, CURRENT],
+        [name, name],
     )
-    return tuple([name async for (name,) in cursor])
+    return tuple([one async for (one,) in cursor])
 
 
 async def make_next(
@@ -140,7 +140,13 @@ async def drop(
     if name not in (NEXT, PREVIOUS):
         raise AssertionError(f"{name} is no table to be dropped")
     statement = sql.SQL("DROP TABLE {}").format(sql.SQL(name))
-    await watch_module.execute(connection, f"table {name}", statement, watch)
+    try:
+        await watch_module.execute(connection, f"table {name}", statement, watch)
+    except errors.DatabaseError as error:
+        if isinstance(error.__cause__, psycopg.errors.DependentObjectsStillExist):
+            bound_to_it = ", ".join(await bound(connection, name)) or "something of your own"
+            error.hint = f"{bound_to_it} reads it: make that anew on {CURRENT}, or drop it, before"
+        raise
 
 
 async def analyze(connection: connection_module.Connection, name: str) -> None:

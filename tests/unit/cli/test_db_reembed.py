@@ -218,6 +218,13 @@ def test_another_dimension(clinic: Clinic) -> None:
             " FROM pg_policy WHERE polrelid::regclass::text LIKE 'clinical_embeddings%'"
             " GROUP BY 1) AS each GROUP BY p"
         ).fetchall()
+        granted = connection.execute(
+            "SELECT array_agg(t ORDER BY t) FROM (SELECT table_name, (grantee, privilege_type,"
+            " column_name)::text AS t FROM information_schema.column_privileges"
+            " WHERE table_name LIKE 'clinical_embeddings%') AS each GROUP BY table_name"
+        ).fetchall()
+    assert len(granted) == 2
+    assert granted[0] == granted[1]
     assert {
         "clinical_embeddings_pkey",
         "clinical_embeddings_chunk_key",
@@ -335,6 +342,25 @@ def test_what_bots_write_meanwhile(clinic: Clinic, monkeypatch: pytest.MonkeyPat
     # The touched record kept its text, and cost no second call of the model.
     texts = [text for text in clinic.router.inputs if "record 2" in text]
     assert len(texts) == 3
+
+
+def test_what_is_bound_to_the_table_is_named(clinic: Clinic) -> None:
+    """A view goes on reading the former table: it is named before, and keeps it from going."""
+    with psycopg.connect(clinic.url) as connection:
+        connection.execute(
+            "CREATE VIEW mine AS SELECT content_text, vector_dims(embedding) AS length"
+            " FROM clinical_embeddings"
+        )
+    clinic.choose(WIDE)
+    told = clinic.run("db", "migrate", "--reembed", "--dry-run")
+    assert "warning: view mine will go on reading public.clinical_embeddings_previous" in told.err
+    assert clinic.run(*REEMBED).code == 0
+    with psycopg.connect(clinic.url) as connection:
+        assert connection.execute("SELECT DISTINCT length FROM mine").fetchall() == [(4,)]
+    told = clinic.run(*DROP)
+    assert told.code == 1
+    assert "view mine reads it" in told.err
+    assert "clinical_embeddings_previous" in clinic.tables()
 
 
 def test_rows_of_the_guide_keep_their_mark(clinic: Clinic) -> None:
@@ -516,6 +542,17 @@ class TestDeploy:
         assert told.code == 0, told.err
         assert f"note: secret EMBEDDING_MODEL: {SAME.version} → {OLD.version}" in told.err
         assert clinic.secrets() == OLD.secrets()
+
+    def test_it_does_not_go_back_by_itself(self, clinic: Clinic) -> None:
+        """Settings of before, in another pipeline, do not take the bots to the former table."""
+        clinic.choose(WIDE)
+        assert clinic.run(*REEMBED).code == 0
+        clinic.choose(OLD)
+        told = clinic.run("deploy", "--format", "json")
+        found = {one["key"]: one for one in told.json["changes"]}
+        assert found["EMBEDDING_DIM"]["status"] == "skipped"
+        assert "public.clinical_embeddings holds vectors of 6" in found["EMBEDDING_DIM"]["reason"]
+        assert clinic.secrets() == WIDE.secrets()
 
     def test_it_warns_where_no_database_can_be_asked(
         self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
