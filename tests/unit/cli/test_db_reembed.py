@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import re
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from medbots.database import changeover
 from medbots.embeddings import chunk_hash, contract
 from medbots.embeddings import router as router_module
 from medbots.medplum import server, strict  # noqa: F401 - strict is made of the real server
-from tests.support import embedded, fake_server, specs, store
+from tests.support import docs, embedded, fake_server, specs, store
 from tests.support import postgres as support
 
 OLD = contract.Contract("old-model", 4, "none")
@@ -511,6 +512,22 @@ class TestRefusals:
         clinic.choose(third)
         assert clinic.run(*REEMBED).code == 0
         assert clinic.tables()["clinical_embeddings"] == 8
+
+
+def test_each_command_of_the_page_works(clinic: Clinic, tmp_path: Path) -> None:
+    """Whoever types what the page says, in its order, ends with the new model alone."""
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "embedding-store.md"
+    (section,) = re.findall(r"^## Change the model\n(.*?)^## ", page.read_text(), re.S | re.M)
+    (tmp_path / "section.md").write_text(section)
+    first, *rest = docs.commands(tmp_path / "section.md")
+    assert clinic.run(*first.split()[1:]).code == 0
+    clinic.choose(WIDE)
+    assert len(rest) == 4
+    for command in rest:
+        told = clinic.run(*command.split()[1:], "--yes")
+        assert told.code == 0, told.err
+    assert clinic.tables() == {"clinical_embeddings": 6}
+    assert clinic.secrets() == WIDE.secrets()
 
 
 class TestDeploy:
