@@ -517,7 +517,7 @@ class TestRefusals:
 def test_each_command_of_the_page_works(clinic: Clinic, tmp_path: Path) -> None:
     """Whoever types what the page says, in its order, ends with the new model alone."""
     page = Path(__file__).parents[3] / "docs" / "how-to" / "embedding-store.md"
-    (section,) = re.findall(r"^## Change the model\n(.*?)^## ", page.read_text(), re.S | re.M)
+    (section,) = re.findall(r"(?ms)^## Change the model\n(.*?)^## ", page.read_text())
     (tmp_path / "section.md").write_text(section)
     first, *rest = docs.commands(tmp_path / "section.md")
     assert clinic.run(*first.split()[1:]).code == 0
