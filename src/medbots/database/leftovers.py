@@ -10,12 +10,7 @@ from medbots.database import builds, keys, queries, table
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
-TABLES = (
-    table.NAME,
-    f"{table.NAME}_next",
-    f"{table.NAME}_previous",
-    table.TOMBSTONES,
-)
+TABLES = (*table.GENERATIONS, table.TOMBSTONES)
 """Whose indexes are looked at: those that are there."""
 
 _VECTOR = ("hnsw", "ivfflat")

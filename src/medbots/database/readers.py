@@ -94,6 +94,23 @@ async def made(connection: connection_module.Connection) -> tuple[Made, ...]:
     )
 
 
+async def hindrance(connection: connection_module.Connection, reader: Reader) -> str | None:
+    """Return what a superuser should run, where the role is missing and this login makes none."""
+    cursor = await connection.execute(
+        "SELECT quote_ident(current_user), rolsuper OR rolcreaterole OR "
+        "EXISTS (SELECT FROM pg_roles WHERE rolname = %s) "
+        "FROM pg_roles WHERE rolname = current_user",
+        [reader.name],
+    )
+    me, may = await cursor.fetchone() or ("", True)
+    if may:
+        return None
+    return (
+        f"there is no role for monitoring, and {me} may not make one: a superuser runs "
+        f"ALTER ROLE {me} CREATEROLE; then medbots db init"
+    )
+
+
 async def ensure(connection: connection_module.Connection, reader: Reader) -> tuple[str, ...]:
     """Make the role, or mend what differs; return what was done, nothing where all was well.
 

@@ -80,7 +80,7 @@ async def init(
             path = extension.search_path(vector.schema)
             done = await roles.ensure(connection, role, path)
             yield _role_step(role.name, done, await _warnings(connection, role))
-            yield _role_step(reader.name, await readers.ensure(connection, reader))
+            yield await _reader_step(connection, reader)
             yield await _store_url(connection, wish, role, stored, store)
 
 
@@ -137,8 +137,9 @@ async def _structure(
         connection, wish.model_version, shared=shared, anew=anew, watch=watch
     )
     yield Step("index", indexes.NAME, Action.CREATE if built else Action.UNCHANGED)
-    # A dry run has no rows of the new shape to count, before they are adopted.
-    if not watch.dry_run or before.origin is table.Origin.OURS:
+    if anew:
+        watch.statement("indexes of single types", "-- which, is seen once the rows are adopted")
+    elif not watch.dry_run or before.origin is table.Origin.OURS:
         async for change in type_indexes.ensure(connection, wish.model_version, watch=watch):
             yield _type_step(change)
 
@@ -201,6 +202,14 @@ def _role_step(name: str, done: tuple[str, ...], warnings: tuple[str, ...] = ())
     else:
         action = Action.CREATE if done[0] in (roles.CREATED, readers.CREATED) else Action.UPDATE
     return Step("role", name, action, done, warnings)
+
+
+async def _reader_step(connection: connection_module.Connection, reader: readers.Reader) -> Step:
+    """Make the reader; the bots need none, so that a login that may not make it goes on."""
+    cure = await readers.hindrance(connection, reader)
+    if cure is not None:
+        return Step("role", reader.name, Action.UNCHANGED, (), (cure,))
+    return _role_step(reader.name, await readers.ensure(connection, reader))
 
 
 async def _warnings(connection: connection_module.Connection, role: roles.Role) -> tuple[str, ...]:

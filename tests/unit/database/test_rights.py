@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from medbots import errors, secret
-from medbots.database import extension, schema
+from medbots.database import extension, readers, schema
 from tests.support import postgres as support
 from tests.support import store
 
@@ -67,6 +67,25 @@ async def test_everything_missing_is_named_at_once(postgres: support.Database) -
         await admin.execute((caught.value.hint or "").partition(": ")[2].encode())
     steps = await store.initialised(url, secrets)
     assert steps[-1].action is schema.Action.CREATE
+    await _clean(postgres)
+
+
+async def test_a_store_without_a_reader_works(postgres: support.Database) -> None:
+    """A login that may not make the missing reader leaves it, and says what a superuser runs."""
+    url = await _owner(postgres, "CREATEROLE", "GRANT CREATE ON SCHEMA public TO {}")
+    secrets = store.Secrets()
+    await store.initialised(url, secrets)
+    reader = readers.of_project(store.PROJECT, postgres.name).name
+    name = f"owner_{postgres.name[-8:]}"
+    async with store.connected(postgres.url) as admin:
+        await admin.execute(f"DROP OWNED BY {reader}; DROP ROLE {reader}".encode())
+        await admin.execute(f"ALTER ROLE {name} NOCREATEROLE".encode())
+        steps = await store.initialised(url, secrets)
+        assert {step.action for step in steps} == {schema.Action.UNCHANGED}
+        (warning,) = next(step for step in steps if step.key == reader).warnings
+        await admin.execute(warning.partition("superuser runs ")[2].partition(";")[0].encode())
+    steps = await store.initialised(url, secrets)
+    assert [step.key for step in steps if step.action is schema.Action.CREATE] == [reader]
     await _clean(postgres)
 
 
