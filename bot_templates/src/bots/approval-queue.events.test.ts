@@ -286,6 +286,24 @@ describe('Approval Queue Bot, by its subscription', () => {
       expect(await about.written()).toEqual({ Task: 1 });
     });
 
+    test('in what it shows as made of the command by an approver, no acceptance of it counts', async () => {
+      const { taskId } = await about.medication({ dosage: '500 mg' });
+      await about.decide(taskId, 'approve', physician.client, { modifications: { dosage: '250 mg' } });
+      await settled(taskId);
+      await listen(false);
+      const { output = [] } = await about.task(taskId as string);
+      const shown = output.map((each) =>
+        each.type.coding?.[0]?.code === 'modified-command'
+          ? { ...each, valueString: each.valueString?.replace('250 mg', '100 mg') as string }
+          : each
+      );
+      await edit(taskId, clerk, { output: shown });
+      await listen(true);
+      await edit(taskId, pharmacist, { status: 'accepted' });
+      await reaches(taskId, 'failed', 'tampered');
+      expect(await about.written()).toEqual({ Task: 1 });
+    });
+
     test('before the event is heard, an approval finds it', async () => {
       const { taskId } = await about.note('The patient is well.');
       await settled(taskId);

@@ -330,6 +330,24 @@ describe('Approval Queue Bot', () => {
       ]);
     });
 
+    test('keeps what the first made of it though they have left: whoever changes more changes that, and says so', async () => {
+      const leaving = await clinic.member();
+      await role(clinic, leaving, { code: 'doctor' });
+      const { taskId } = await about.medication({ dosage: '500 mg' });
+      await approve(taskId, leaving, { modifications: { dosage: '250 mg' } });
+      const [held] = await clinic.find<PractitionerRole>('PractitionerRole', `practitioner=Practitioner/${leaving.profile.id}`);
+      await clinic.admin.updateResource<PractitionerRole>({ ...(held as PractitionerRole), active: false });
+      const modifications = { rationale: 'HbA1c 7.9' };
+      refused(await approve(taskId, physician, { modifications }), 'COMMAND_DIFFERS');
+      refused(await approve(taskId, physician, { modifications: {} }), 'COMMAND_DIFFERS');
+      const [commandSha256] = Case.values((await about.task(taskId as string)).output, 'modified-command-sha256');
+      expect(await approve(taskId, physician, { modifications, commandSha256 })).toMatchObject({
+        businessStatus: 'awaiting-second',
+      });
+      const [text] = Case.values((await about.task(taskId as string)).output, 'modified-command') as string[];
+      expect(JSON.parse(text as string).parameters).toMatchObject({ dosage: '250 mg', rationale: 'HbA1c 7.9' });
+    });
+
     test.each([
       ['is not active any more', 'INACTIVE_PRACTITIONER'],
       ['has another role now', 'ROLE_NOT_ALLOWED'],

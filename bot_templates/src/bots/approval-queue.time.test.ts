@@ -166,6 +166,53 @@ describe('Approval Queue Bot, as time goes by', () => {
     expect(await about.decide(taskId, 'reject', physician.client)).toMatchObject({ status: 'rejected' });
   });
 
+  test('a sweep looks no more into what was ended by hand once that is written down', async () => {
+    const { taskId } = await about.note();
+    await physician.client.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'cancelled' });
+    const read: string[] = [];
+    const watched: typeof fetch = async (url, init) => {
+      read.push(String(url));
+      return fetch(url, init);
+    };
+    const histories = () => read.filter((url) => url.includes(`Task/${taskId as string}/_history`)).length;
+    expect(await queue.run({ action: 'sweep' }, physician, { fetch: watched })).toMatchObject({ completed: 1 });
+    expect(histories()).toBe(1);
+    expect(await queue.run({ action: 'sweep' }, physician, { fetch: watched })).toMatchObject({ completed: 0 });
+    expect(histories()).toBe(1);
+  });
+
+  test('a decision whose run was gone is carried out though somebody set the Task to completed meanwhile', async () => {
+    const { taskId } = await about.note();
+    const gone: typeof fetch = async (url, init) => {
+      if (/"url":"DocumentReference"/.test(String(init?.body))) {
+        throw new Error('the process is gone');
+      }
+      return fetch(url, init);
+    };
+    await queue.run({ taskId: taskId as string, decision: 'approve' }, physician, { fetch: gone });
+    const task = await about.task(taskId as string);
+    expect(task.status).toBe('in-progress');
+    await physician.client.updateResource<Task>({ ...task, status: 'completed' });
+    expect(await later(0.2, sweep)).toMatchObject({ recovered: 1 });
+    expect(await about.task(taskId as string)).toMatchObject({ status: 'completed', businessStatus: { coding: [{ code: 'executed' }] } });
+    expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
+  });
+
+  test('in a queue longer than one sweep reads, a decision comes before what waits', async () => {
+    const { taskId } = await about.note();
+    await physician.client.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'accepted' });
+    const long: typeof fetch = async (url, init) => {
+      const { pathname, searchParams } = new URL(String(url));
+      if (!pathname.endsWith('/Task') || !searchParams.get('status')?.includes('requested')) {
+        return fetch(url, init);
+      }
+      const resource = { resourceType: 'Task', id: taskId, status: 'requested', restriction: { period: { end: '2999-01-01' } } };
+      return Response.json({ resourceType: 'Bundle', type: 'searchset', entry: Array.from({ length: 200 }, () => ({ resource })) });
+    };
+    expect(await queue.run({ action: 'sweep' }, physician, { fetch: long })).toMatchObject({ checked: 2001, accepted: 1 });
+    expect((await about.task(taskId as string)).status).toBe('completed');
+  });
+
   test('two sweeps at once end it once', async () => {
     await about.note();
     const outputs = await later(25, () => Promise.all([sweep(), sweep(), sweep()]));

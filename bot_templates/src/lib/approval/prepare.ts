@@ -96,14 +96,14 @@ function requireSeen(
   if (commandSha256 !== undefined && commandSha256.toLowerCase() !== shown) {
     throw refusal('COMMAND_DIFFERS', 'The command is another than the one that was shown');
   }
-  // Else who read the command as it was handed in would approve what somebody made of it meanwhile.
-  if (commandSha256 === undefined && standing.modified !== undefined && modifications === undefined) {
-    throw refusal('COMMAND_DIFFERS', 'The command was modified: its approval takes the modified-command-sha256');
-  }
   if (modifications !== undefined && standing.approvals.length > 0) {
     throw new BotFailure('INVALID_INPUT', 'Only the first of two approvers may change the command', {
       field: 'modifications',
     });
+  }
+  // Else who read the command as it was handed in would approve, or change, what somebody made of it meanwhile.
+  if (commandSha256 === undefined && standing.modified !== undefined) {
+    throw refusal('COMMAND_DIFFERS', 'The command was modified: its approval takes the modified-command-sha256');
   }
 }
 

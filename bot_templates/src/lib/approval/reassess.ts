@@ -65,13 +65,14 @@ function requireSameTarget({ queued }: Standing, command: Command, facts: Facts)
 }
 
 /**
- * A command with some of its parameters replaced by an approver; `null` takes one away.
+ * A command, as it stands, with some of its parameters replaced by an approver; `null` takes one away.
  * @returns undefined when nothing is different.
  * @throws BotFailure INVALID_INPUT, also for another patient, encounter or record: those are fixed.
  */
 export function modify(standing: Standing, modifications: Record<string, unknown>): Standing['modified'] {
   requireVisible(modifications, 'modifications');
-  const content: unknown = JSON.parse(standing.queued.text);
+  // What an approver made of it who has left since stays: whoever comes next has it before them.
+  const content: unknown = JSON.parse(standing.modified?.text ?? standing.queued.text);
   const before = isObject(content) && isObject(content.parameters) ? content.parameters : {};
   const { name, patientId, encounterId } = standing.command;
   const command = readCommand(name, { patientId, encounterId, parameters: { ...before, ...modifications } });

@@ -131,6 +131,46 @@ describe('what a Task is by its history', () => {
     }
   });
 
+  describe('what an approver made of the command', () => {
+    const made = (content: string) => {
+      const parameters = { ...COMMAND.parameters, content };
+      const { text, commandId } = identify({ ...COMMAND, parameters });
+      return { text, sha256: commandId, command: { ...COMMAND, parameters } };
+    };
+    const waiting = (modified: ReturnType<typeof made>) =>
+      ({ status: 'requested', businessStatus: 'awaiting-second', modified }) as const;
+    const outputOf = (modified: ReturnType<typeof made>) => new History().own(waiting(modified)).last.output as Task['output'] & object;
+
+    test.each([
+      ['with its hash', (output: Task['output'] & object) => output],
+      ['without its hash', (output: Task['output'] & object) => output.slice(0, 1)],
+    ])('shown %s where nobody made anything of it is tampering, also when it is put back', (_name, part) => {
+      const history = new History().write(CLERK, { output: part(outputOf(made('Harmless.'))) });
+      expect(history.standing).toMatchObject({ trusted: false, reason: 'TAMPERED' });
+      history.write(DOCTOR, { status: 'accepted', output: [] });
+      expect(history.standing).toMatchObject({ trusted: false, reason: 'TAMPERED' });
+    });
+
+    test('shown in other words under the same hash is tampering', () => {
+      const history = new History().own(waiting(made('Harmful.')));
+      const [, hash] = history.last.output as Task['output'] & object;
+      const [words] = outputOf(made('Harmless.'));
+      history.write(CLERK, { output: [words, hash] as Task['output'] & object });
+      expect(history.standing).toMatchObject({ trusted: false, reason: 'TAMPERED' });
+    });
+
+    test('shown as it stands, as it stood, or not at all is none', () => {
+      const history = new History().own(waiting(made('First.')));
+      const first = history.last.output as Task['output'] & object;
+      history.own(waiting(made('Second.')));
+      const second = history.last.output as Task['output'] & object;
+      for (const output of [second, first, []]) {
+        history.write(CLERK, { output });
+        expect(history.standing).toMatchObject({ trusted: true, modified: { sha256: made('Second.').sha256 } });
+      }
+    });
+  });
+
   test('states, approvals and claims count only where this bot wrote them', () => {
     const output = new History().own(claim).last.output as Task['output'] & object;
     const approval = nextVersion(NS, { current: new History().last, original: undefined }, {

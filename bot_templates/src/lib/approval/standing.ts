@@ -114,7 +114,7 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
   const byHand = handOf(versions, own, authors);
   // Once it is claimed, what people write comes too late to change anything.
   const open = state === 'awaiting-approval' || state === 'awaiting-second';
-  if (state === undefined || (open && (byHand === 'pretended' || isTampered(versions, original, authors.queue)))) {
+  if (state === undefined || (open && (byHand === 'pretended' || isTampered(versions, original, authors)))) {
     return untrusted('TAMPERED', original);
   }
   const outputs = (code: string): TaskOutput[] => outputsOf(own, authors.namespace, code);
@@ -167,9 +167,24 @@ function fixedPart(task: Task): string {
   );
 }
 
-function isTampered(versions: readonly Version<Task>[], original: Task, queue: string): boolean {
+/**
+ * Whether somebody changed what is to be done, or what the Task shows as made of it: whoever approves would see another
+ * command than runs. What this bot showed once, or nothing, is what an application may have read before.
+ */
+function isTampered(versions: readonly Version<Task>[], original: Task, { namespace, queue }: Authors): boolean {
   const fixed = fixedPart(original);
-  return versions.some(({ author, resource }) => author !== queue && fixedPart(resource as Task) !== fixed);
+  const own = versions.filter(({ author }) => author === queue);
+  const shown = new Set([original, ...own.map(({ resource }) => resource)].map((task) => modifiedPart(task, namespace)));
+  return (
+    versions.some(({ author, resource }) => author !== queue && fixedPart(resource as Task) !== fixed) ||
+    versions.some(({ author, resource }) => author !== queue && !shown.has(modifiedPart(resource, namespace)))
+  );
+}
+
+/** What a Task shows as made of its command, in one spelling. */
+function modifiedPart(task: Task | undefined, namespace: string): string {
+  const codes = ['modified-command', 'modified-command-sha256'];
+  return JSON.stringify(codes.map((code) => outputsOf(task, namespace, code).map(({ valueString = '' }) => valueString)));
 }
 
 /** Whether a Task concerns whom its command concerns. */

@@ -1,5 +1,5 @@
-import type { Task } from '@medplum/fhirtypes';
-import { APPROVAL_CODE, OPEN_STATUSES, TASK_CODE_SYSTEM } from '../commands/task.ts';
+import type { Provenance, Task } from '@medplum/fhirtypes';
+import { APPROVAL_CODE, hasType, OPEN_STATUSES, TASK_CODE_SYSTEM } from '../commands/task.ts';
 import { isOwn } from '../commands/writing.ts';
 import { asFailure, type BotFailure } from '../failure.ts';
 import { searchPage } from '../fhir.ts';
@@ -44,9 +44,10 @@ export interface Sweep extends WorkOutput {
 export async function sweep(run: BotRun, authors: Authors, device: string): Promise<Sweep> {
   const started = Date.now();
   const done: Sweep = { checked: 0, expired: 0, recovered: 0, accepted: 0, failed: 0, completed: 0, remaining: 0 };
-  const open = await tasksOf(run, OPEN_STATUSES);
+  // Of a queue too long for one sweep, decisions come before what nobody has looked at.
+  const open = [...(await tasksOf(run, DECIDED_STATUSES)), ...(await tasksOf(run, WAITING_STATUSES))];
   done.checked = open.length;
-  const ended = await lacking(run, await tasksOf(run, ENDED_STATUSES, new Date(started - RECENT_MS)));
+  const ended = await lacking(run, device, await tasksOf(run, ENDED_STATUSES, new Date(started - RECENT_MS)));
   const urgent = [...open.filter((task) => needsAttention(task, started)), ...ended];
   for (const [index, task] of urgent.entries()) {
     if (index >= MOST_TASKS || Date.now() - started > SWEEP_MS) {
@@ -65,6 +66,9 @@ export async function sweep(run: BotRun, authors: Authors, device: string): Prom
   return done;
 }
 
+/** Statuses under which somebody has decided something that is not carried out yet. */
+const DECIDED_STATUSES = ['accepted', 'in-progress'];
+const WAITING_STATUSES = OPEN_STATUSES.filter((status) => !DECIDED_STATUSES.includes(status));
 /** Statuses under which a Task has come to its end, by this bot or by hand. */
 const ENDED_STATUSES = ['completed', ...STOPPED];
 
@@ -72,8 +76,12 @@ const ENDED_STATUSES = ['completed', ...STOPPED];
  * Of Tasks that have ended, those that this bot has not written the last word of: ended by hand, or completed in a
  * transaction whose run did not live to write which versions it made.
  */
-async function lacking(run: BotRun, ended: readonly Task[]): Promise<Task[]> {
-  const byHand = ended.filter((task) => STOPPED.includes(task.status) && !isOwn(run, task));
+async function lacking(run: BotRun, device: string, ended: readonly Task[]): Promise<Task[]> {
+  const others = ended.filter((task) => !isOwn(run, task));
+  // A decision may be left whose run was gone before somebody ended the Task, or called it completed.
+  const claimed = others.filter((task) => isClaimed(run, task));
+  const stopped = others.filter((task) => STOPPED.includes(task.status) && !isClaimed(run, task));
+  const byHand = [...claimed, ...(await unrecorded(run, device, stopped))];
   const completed = new Map<string, Task>();
   for (const task of ended) {
     const { provenanceId } = answer(run.namespace, task, []);
@@ -88,6 +96,23 @@ async function lacking(run: BotRun, ended: readonly Task[]): Promise<Task[]> {
     found.push(...said.map(({ id }) => completed.get(id as string)).filter((task) => task !== undefined));
   }
   return [...byHand, ...found];
+}
+
+function isClaimed(run: BotRun, { output = [] }: Task): boolean {
+  return output.some(({ type }) => hasType(type, `${run.namespace}/task-output`, 'claim'));
+}
+
+/** Of Tasks that were ended by hand, those of which that is not written down yet, told without their histories. */
+async function unrecorded(run: BotRun, device: string, stopped: readonly Task[]): Promise<Task[]> {
+  const recorded = new Set<string | undefined>();
+  for (let index = 0; index < stopped.length; index += IDS) {
+    const target = stopped.slice(index, index + IDS).map(({ id }) => `Task/${id}`);
+    const query = new URLSearchParams({ target: target.join(), agent: device, _count: String(2 * IDS) });
+    const { entry = [] } = await searchPage<Provenance>(run.medplum, 'Provenance', query.toString(), 'DB_ERROR');
+    const origins = entry.map(({ resource }) => resource).filter((each) => each !== undefined && isOwn(run, each));
+    origins.flatMap((each) => each?.target ?? []).forEach(({ reference }) => recorded.add(reference));
+  }
+  return stopped.filter(({ id }) => !recorded.has(`Task/${id}`));
 }
 
 /** @param since - Only those that were changed since. */
