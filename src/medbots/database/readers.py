@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from medbots.database import connection as connection_module
-from medbots.database import migrations, queries, roles, table
+from medbots.database import granting, migrations, queries, roles, table
 
 PREFIX = "medbots_reader_"
 CREATED = "made, for what its project's rows are and not for what they say"
@@ -145,7 +145,7 @@ async def _ensure_role(connection: connection_module.Connection, reader: Reader)
     surplus = [word for word, has in zip(_ATTRIBUTES.values(), row, strict=True) if has]
     if surplus:
         await _run(connection, f"ALTER ROLE {{}} {' '.join(surplus)}", reader)
-    groups = await roles.groups(connection, reader.name)
+    groups = await granting.groups(connection, reader.name)
     for group in groups:
         await _run(connection, f"REVOKE {group} FROM {{}}", reader)
     return [f"set {word}" for word in surplus] + [f"left {group}" for group in groups]
@@ -160,7 +160,7 @@ async def _ensure_columns(
         [name, reader.name],
     )
     granted = {tuple(row) async for row in cursor}
-    whole = await roles.granted(connection, reader.name, name)
+    whole = await granting.granted(connection, reader.name, name)
     if not whole and granted == {(column, "SELECT", False) for column in columns}:
         return []
     on = sql.SQL(name)
@@ -201,7 +201,7 @@ async def _ensure_history(connection: connection_module.Connection, reader: Read
         await _run(connection, "GRANT USAGE ON SCHEMA public TO {}", reader)
         done.append("granted USAGE on schema public")
     on = sql.SQL(migrations.HISTORY)
-    if await roles.granted(connection, reader.name, migrations.HISTORY) != {("SELECT", False)}:
+    if await granting.granted(connection, reader.name, migrations.HISTORY) != {("SELECT", False)}:
         await _run(connection, "REVOKE ALL ON {1} FROM {0}", reader, on)
         await _run(connection, "GRANT SELECT ON {1} TO {0}", reader, on)
         done.append(f"granted SELECT on {migrations.HISTORY}")
@@ -211,4 +211,4 @@ async def _ensure_history(connection: connection_module.Connection, reader: Read
 async def _run(
     connection: connection_module.Connection, statement: str, reader: Reader, *parts: sql.Composable
 ) -> None:
-    await roles.run(connection, statement, reader.name, *parts)
+    await granting.run(connection, statement, reader.name, *parts)

@@ -8,12 +8,11 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import psycopg
 from psycopg import sql
 
 from medbots import errors, secret
 from medbots.database import connection as connection_module
-from medbots.database import table
+from medbots.database import granting, table
 
 TABLES = (*table.GENERATIONS, table.TOMBSTONES)
 """All that there may be; those that there are: `tables`."""
@@ -182,7 +181,7 @@ async def _ensure_role(connection: connection_module.Connection, role: Role) -> 
     ]
     if wrong:
         await _run(connection, f"ALTER ROLE {{}} {' '.join(wrong)}", role)
-    left = await groups(connection, role.name)
+    left = await granting.groups(connection, role.name)
     for group in left:
         await _run(connection, f"REVOKE {group} FROM {{}}", role)
     return [f"set {keyword}" for keyword in wrong] + [f"left {group}" for group in left]
@@ -235,7 +234,7 @@ async def _ensure_access(
 async def _ensure_grants(connection: connection_module.Connection, role: Role) -> list[str]:
     done = []
     for name in await tables(connection):
-        if await granted(connection, role.name, name) != {
+        if await granting.granted(connection, role.name, name) != {
             (privilege, False) for privilege in PRIVILEGES
         }:
             on = sql.SQL(name)
@@ -279,47 +278,7 @@ async def _ensure_policies(connection: connection_module.Connection, role: Role)
     return done
 
 
-async def groups(connection: connection_module.Connection, name: str) -> list[str]:
-    """Return the roles that a role is a member of, quoted where they need it."""
-    cursor = await connection.execute(
-        "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole", [name]
-    )
-    return [group async for (group,) in cursor]
-
-
-async def granted(
-    connection: connection_module.Connection, name: str, on: str
-) -> set[tuple[str, bool]]:
-    """Return a role's own rights on a whole table, each with whether it may pass it on."""
-    cursor = await connection.execute(
-        "SELECT a.privilege_type, a.is_grantable FROM pg_class c, aclexplode(c.relacl) a "
-        "WHERE c.oid = %s::regclass AND a.grantee = %s::regrole",
-        [on, name],
-    )
-    return {(privilege, grantable) async for privilege, grantable in cursor}
-
-
-async def run(
-    connection: connection_module.Connection, statement: str, name: str, *parts: sql.Composable
-) -> None:
-    """Execute a statement about a role; `{}` or `{0}` is its name, the rest are `parts`.
-
-    Raises:
-        errors.NotAllowedError: this login may not do it. The hint is who may.
-    """
-    composed = sql.SQL(statement).format(sql.Identifier(name), *parts)
-    try:
-        await connection.execute(composed)
-    except psycopg.errors.InsufficientPrivilege as error:
-        said = (error.diag.message_primary or "").strip()
-        raise errors.NotAllowedError(
-            f"role {name}: {said}",
-            hint="only a superuser, or the login that made the role, may change it: set "
-            f"{connection_module.SETTING} to that login",
-        ) from error
-
-
 async def _run(
     connection: connection_module.Connection, statement: str, role: Role, *parts: sql.Composable
 ) -> None:
-    await run(connection, statement, role.name, *parts)
+    await granting.run(connection, statement, role.name, *parts)
