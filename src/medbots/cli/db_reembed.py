@@ -16,21 +16,21 @@ from medbots.cli import (
     options,
     project_contract,
     prompts,
+    render,
     store,
     wiring,
+)
+from medbots.cli import (
+    reembed_sight as sight_module,
 )
 
 if TYPE_CHECKING:
     from medbots import config
-    from medbots.database import changeover
     from medbots.database.connection import Connection
-    from medbots.database.step import Step, Wish
     from medbots.database.watch import Watch
-    from medbots.embeddings import contract as contract_module
     from medbots.embeddings import reembed as reembed_module
     from medbots.embeddings import refill as refill_module
     from medbots.embeddings import router as router_module
-    from medbots.reembedding import Behind
 
 JOBS, BATCH = 4, 32
 
@@ -47,48 +47,25 @@ class Request:
     expect_project: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What was seen before anything is done."""
-
-    wish: Wish
-    outlook: changeover.Outlook
-    old: contract_module.Contract
-    """By which the bots work now."""
-    new: contract_module.Contract
-    todo: tuple[Behind, ...]
-    requests: int
-
-    @property
-    def nothing(self) -> bool:
-        """Whether the bots work by the new model, and nothing is missing."""
-        settled = not (self.outlook.switches or self.outlook.indexes)
-        return settled and not self.todo and self.old == self.new
-
-    @property
-    def question(self) -> str:
-        """What is to be agreed to: it costs time and money."""
-        chunks = sum(one.chunks for one in self.todo)
-        return (
-            f"Embed {chunks:,} chunks of {len(self.todo):,} records by {self.new.version}, in "
-            f"about {self.requests:,} requests to the router, then move the bots from "
-            f"{self.old.version} to it?"
-        )
-
-
 def reembed(opts: options.Options, request: Request) -> db_report.Report:
     """Look, ask, change the model, and print what was done; return the report."""
     report = db_report.Report(dry_run=request.dry_run)
     started = time.perf_counter()
     sight = wiring.run(_look(opts, request, report))
     if not (request.dry_run or sight.nothing):
-        prompts.confirm(opts, sight.question)
+        if not opts.json and (opts.yes or not opts.interactive):
+            render.note(sight.extent)
+        prompts.confirm(opts, f"Going to {sight.extent}. Go on?")
     running = _plan(opts, report, sight) if request.dry_run else _run(opts, request, report)
     db_report.reported(opts, report, db_report.timed(report, started, running))
+    if report.changed and not (request.dry_run or opts.json):
+        render.note("the former vectors stay until: medbots db migrate --drop-previous")
     return report
 
 
-async def _look(opts: options.Options, request: Request, report: db_report.Report) -> Sight:
+async def _look(
+    opts: options.Options, request: Request, report: db_report.Report
+) -> sight_module.Sight:
     """Return what is to be done, and raise what stands against it; nothing is changed."""
     from medbots.embeddings import documents, reembed
 
@@ -100,7 +77,7 @@ async def _look(opts: options.Options, request: Request, report: db_report.Repor
         return sight
 
 
-async def _plan(opts: options.Options, report: db_report.Report, sight: Sight) -> None:
+async def _plan(opts: options.Options, report: db_report.Report, sight: sight_module.Sight) -> None:
     """Say what a run would do; its SQL goes into the report."""
     from medbots.cli import render_watch
     from medbots.database import changeover
@@ -117,10 +94,9 @@ async def _plan(opts: options.Options, report: db_report.Report, sight: Sight) -
                 reembed.Stage.SWITCH: await change.switch(),
                 reembed.Stage.SECRETS: sight.old != sight.new,
             }
-    said = f"{sum(one.chunks for one in sight.todo):,} chunks of {len(sight.todo):,} records"
     for stage, changed in stages.items():
         done = reembed.Done(stage, changed)
-        report.steps += _steps(sight, done, f"{said}, in about {sight.requests:,} requests")
+        report.steps += sight_module.steps(sight, done, sight.work)
 
 
 async def _run(opts: options.Options, request: Request, report: db_report.Report) -> None:
@@ -151,7 +127,9 @@ async def _run(opts: options.Options, request: Request, report: db_report.Report
                 )
                 stages = reembed.run(tables, run.secrets, filler, _bar(watch))
                 async for done in stages:
-                    report.steps += _steps(sight, done, _said(tally, model.requests))
+                    report.steps += sight_module.steps(
+                        sight, done, sight_module.said(tally, model.requests)
+                    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +171,7 @@ async def _opened(
             report.requests = client.requests
 
 
-async def _seen(run: _Run, connection: Connection, request: Request) -> Sight:
+async def _seen(run: _Run, connection: Connection, request: Request) -> sight_module.Sight:
     from medbots.database import changeover, refill
     from medbots.embeddings import contract
     from medbots.embeddings import refill as refill_module
@@ -203,7 +181,7 @@ async def _seen(run: _Run, connection: Connection, request: Request) -> Sight:
     outlook = await changeover.look(connection, wish)
     todo = await refill.behind(connection, wish.project_id, wish.model_version, outlook.target)
     requests = refill_module.requests(todo, request.batch)
-    return Sight(wish, outlook, old, new, tuple(todo), requests)
+    return sight_module.Sight(wish, outlook, old, new, tuple(todo), requests)
 
 
 def _bar(watch: Watch) -> reembed_module.Bar:
@@ -223,41 +201,3 @@ def _bar(watch: Watch) -> reembed_module.Bar:
         watch.progress(Progress("vectors", DONE, done, done))
 
     return shown
-
-
-def _said(tally: refill_module.Tally, requests: int) -> str:
-    return (
-        f"{tally.chunks:,} chunks of {tally.resources:,} records embedded, in {requests:,} "
-        f"requests; {tally.refreshed:,} had their text already"
-    )
-
-
-def _steps(sight: Sight, done: reembed_module.Done, said: str) -> list[Step]:
-    """Return what a stage did, in the words of `db init`."""
-    from medbots.database import generations
-    from medbots.database.step import Action, Step
-    from medbots.embeddings.reembed import Stage
-
-    target, model = sight.outlook.target, sight.new.version
-    action = Action.CREATE if done.changed else Action.UNCHANGED
-    match done.stage:
-        case Stage.TABLE:
-            return [Step("table", target, action, warnings=sight.outlook.warnings)]
-        case Stage.ROWS:
-            return [Step("rows", model, action, (said,))]
-        case Stage.INDEX:
-            return [Step("index", model, action)]
-        case Stage.SWITCH if done.changed:
-            said = f"now {target}'s; what it had is {generations.PREVIOUS}"
-            return [Step("table", generations.CURRENT, Action.UPDATE, (said,))]
-        case Stage.SECRETS:
-            before, after = sight.old.secrets(), sight.new.secrets()
-            return [
-                Step("secret", name, Action.UPDATE, (f"{before[name]} → {value}",))
-                if before[name] != value
-                else Step("secret", name, Action.UNCHANGED)
-                for name, value in after.items()
-            ]
-        case Stage.LATE if done.changed:
-            return [Step("rows", model, Action.UPDATE, ("what was written meanwhile",))]
-    return []

@@ -29,12 +29,16 @@ class Leaving:
     bytes: int
 
     @property
+    def extent(self) -> str:
+        """How much it is."""
+        models = ", ".join(self.models) or "no model"
+        return f"{self.rows:,} rows of {models} ({self.bytes / 1024 / 1024:,.1f} MB)"
+
+    @property
     def words(self) -> str:
         """What it is, for a question."""
-        models = ", ".join(self.models) or "no model"
-        megabytes = f"{self.bytes / 1024 / 1024:,.1f} MB"
-        what = f"table {self.table}" if self.whole else f"of {self.table}"
-        return f"{what}: {self.rows:,} rows of {models} ({megabytes})"
+        what = "table" if self.whole else "in"
+        return f"{what} {self.table}: {self.extent}"
 
 
 async def look(connection: connection_module.Connection, wish: Wish) -> tuple[Leaving, ...]:
@@ -125,7 +129,7 @@ async def remove(
     for one in found:
         if one.whole:
             await generations.drop(connection, one.table, watch)
-            yield Step("table", one.table, Action.DELETE, (one.words,))
+            yield Step("table", one.table, Action.DELETE, (one.extent,))
             continue
         for model in one.models:
             async for step in _remove_rows(connection, wish, one, model, watch):

@@ -407,7 +407,10 @@ class TestRefusals:
     def test_without_a_yes(self, clinic: Clinic) -> None:
         """It costs money: without a terminal and without --yes nothing is made."""
         clinic.choose(WIDE)
-        assert clinic.run("db", "migrate", "--reembed").code == 64
+        told = clinic.run("db", "migrate", "--reembed")
+        assert told.code == 64
+        assert "embed 18 chunks of 9 records, in about 2 requests" in told.err
+        assert f"by {WIDE.version}, then move the bots to it from {OLD.version}" in told.err
         assert clinic.tables() == {"clinical_embeddings": 4}
 
     def test_a_dry_run(self, clinic: Clinic) -> None:
