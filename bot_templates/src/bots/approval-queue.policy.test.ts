@@ -61,7 +61,14 @@ test('its credential changes nothing but what the bot has to change, and only in
   expect(await may({ ...origin, target: [{ reference: `Task/${taskId as string}` }] })).toBe('forbidden');
   expect(await may({ ...origin, agent: origin.agent.slice(0, 1) })).toBe('forbidden');
   expect(await may({ ...origin, recorded: '2026-01-01T00:00:00Z' })).toBe('forbidden');
-  expect(await may({ ...origin, entity: [] })).toBe('done');
+  expect(await may({ ...origin, entity: [] })).toBe('forbidden');
+  expect(await may({ ...origin, entity: (origin.entity ?? []).slice(1) })).toBe('forbidden');
+  expect(await may({ ...origin, reason: [{ text: 'x' }] })).toBe('forbidden');
+  const version = { role: 'derivation', what: { reference: `DocumentReference/${note.id}/_history/1` } } as const;
+  const { id: _, meta: __, reason: ___, ...said } = origin;
+  const ofOthers = await clinic.create<Provenance>({ ...said, resourceType: 'Provenance' } as Provenance);
+  expect(await may({ ...ofOthers, entity: [...(ofOthers.entity ?? []), version] })).toBe('forbidden');
+  expect(await may({ ...origin, entity: [...(origin.entity ?? []), version] })).toBe('done');
 });
 
 /** One of everything that the bot does; after each step what came of it, without ids. */

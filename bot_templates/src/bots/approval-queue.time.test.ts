@@ -1,4 +1,4 @@
-import type { Communication, Task } from '@medplum/fhirtypes';
+import type { Communication, Provenance, Task } from '@medplum/fhirtypes';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Member, useClinic } from '../../test/support/clinic.ts';
 import { Case } from '../../test/support/commands.ts';
@@ -211,6 +211,29 @@ describe('Approval Queue Bot, as time goes by', () => {
     };
     expect(await queue.run({ action: 'sweep' }, physician, { fetch: long })).toMatchObject({ checked: 2001, accepted: 1 });
     expect((await about.task(taskId as string)).status).toBe('completed');
+  });
+
+  test('what somebody ended while its run was gone stays ended, though who takes over comes to no end either', async () => {
+    const { taskId } = await about.note();
+    const without =
+      (part: RegExp): typeof fetch =>
+      async (url, init) => {
+        if (part.test(String(init?.body))) {
+          throw new Error('the process is gone');
+        }
+        return fetch(url, init);
+      };
+    const input = { taskId: taskId as string, decision: 'approve' };
+    await queue.run(input, physician, { fetch: without(/"url":"DocumentReference"/) });
+    const clerk = await clinic.member();
+    await clerk.client.updateResource<Task>({ ...(await about.task(taskId as string)), status: 'cancelled' });
+    await later(0.2, () => queue.run({ action: 'sweep' }, physician, { fetch: without(/"resourceType":"AuditEvent"/) }));
+    expect((await about.task(taskId as string)).status).toBe('in-progress');
+    await later(0.4, sweep);
+    expect((await about.task(taskId as string)).status).toBe('cancelled');
+    expect(await about.written()).toEqual({ Task: 1 });
+    const [origin] = await clinic.find<Provenance>('Provenance', `target=Task/${taskId as string}`);
+    expect(origin?.agent.at(-1)?.who.reference).toBe(`Practitioner/${clerk.profile.id}`);
   });
 
   test('two sweeps at once end it once', async () => {

@@ -222,6 +222,17 @@ describe('what a Task is by its history', () => {
     expect(history.standing).toMatchObject({ byHand: { kind: 'accepted', author: CLERK } });
   });
 
+  test.each(['requested', 'completed', 'in-progress'] as const)(
+    'an end that somebody put to a claimed one holds, though somebody set it to %s and a run claimed it anew',
+    (status) => {
+      const history = new History().own(claim).write(CLERK, { status: 'cancelled' }).write(DOCTOR, { status });
+      const stopped = { state: 'executing', byHand: { kind: 'stopped', author: CLERK, status: 'cancelled' } };
+      expect(history.standing).toMatchObject(stopped);
+      expect(history.own(claim).standing).toMatchObject(stopped);
+      expect(history.own(done).standing).toMatchObject({ state: 'executed', byHand: { kind: 'nothing' } });
+    }
+  );
+
   test('an acceptance from before this bot wrote something is over', () => {
     const history = new History()
       .write(DOCTOR, { status: 'accepted' })

@@ -232,18 +232,19 @@ function handOf(
   own: Task,
   { namespace, queue }: Authors
 ): ByHand | 'pretended' {
-  const since = versions.slice(
-    0,
-    versions.findIndex(({ resource }) => resource?.meta?.versionId === own.meta?.versionId)
-  );
-  const status = since[0]?.resource?.status;
-  if (status === undefined || ENDED.includes(own.status)) {
+  if (ENDED.includes(own.status)) {
     return { kind: 'nothing' };
   }
-  const pretends = status === 'completed' || (status === 'in-progress' && own.status !== 'in-progress');
+  const since = versionsSince(versions, own);
+  const status = since[0]?.resource?.status ?? own.status;
+  const pretends = own.status !== 'in-progress' && (status === 'completed' || status === 'in-progress');
+  // A run that takes a claim over writes over what it finds; an end that somebody put to it since the first holds.
+  const owns = versions.filter(({ author }) => author === queue).map(({ resource }) => resource);
+  const claims = owns.slice(0, lengthWhile(owns, (version) => version?.status === 'in-progress'));
+  const sinceClaim = versionsSince(versions, claims.at(-1) ?? own);
   // Whoever ends it ends it for good, and nobody revives it by setting it back.
-  if (!pretends && since.some(({ resource }) => STOPPED.includes(resource?.status ?? ''))) {
-    return { kind: 'stopped', ...stopOf(since) };
+  if (!pretends && sinceClaim.some(({ resource }) => STOPPED.includes(resource?.status ?? ''))) {
+    return { kind: 'stopped', ...stopOf(sinceClaim) };
   }
   if (status === own.status) {
     return { kind: 'nothing' };
@@ -262,6 +263,11 @@ function handOf(
     default:
       return { kind: 'paused' };
   }
+}
+
+/** The versions after one, newest first. */
+function versionsSince(versions: readonly Version<Task>[], one: Task): readonly Version<Task>[] {
+  return versions.slice(0, versions.findIndex(({ resource }) => resource?.meta?.versionId === one.meta?.versionId));
 }
 
 /** Who ended a Task, and how: the first who did, whatever others made of it since. */
