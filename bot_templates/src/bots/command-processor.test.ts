@@ -541,6 +541,19 @@ describe('Command Processor Bot', () => {
       expect(output.taskId).not.toBe(taskId);
     });
 
+    test.each(['draft', 'requested'] as const)('by Tasks that fill the queue of a patient, and are forged: %s', async (status) => {
+      const { id: _, meta: __, ...copy } = await forge(await about.note(), { status });
+      const restriction = { period: { end: '2999-01-01T00:00:00Z' } };
+      for (let index = 0; index < 10; index++) {
+        const identifier = [{ system: 'urn:medbots/command', value: String(index).repeat(64) }];
+        await clinic.doctor.client.createResource<Task>({ ...copy, restriction, identifier } as Task);
+      }
+      for (let index = 0; index < 10; index++) {
+        expect(await about.note(`Note ${index}`)).toMatchObject({ success: true, action: 'queued' });
+      }
+      expect(await about.note('Note 10')).toMatchObject({ success: false, blockReason: 'OPEN_TASK_LIMIT' });
+    });
+
     test('but where there are more of them than can be looked into, nothing goes on, and it is said', async () => {
       const { id: _, meta: __, ...copy } = await forge(await about.note());
       await Promise.all(Array.from({ length: 20 }, () => clinic.doctor.client.createResource<Task>(copy as Task)));

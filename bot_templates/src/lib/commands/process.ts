@@ -1,6 +1,5 @@
 import type { Task } from '@medplum/fhirtypes';
 import { BotFailure } from '../failure.ts';
-import { searchPage } from '../fhir.ts';
 import { parseReference } from '../ids.ts';
 import type { BotRun, WorkOutput } from '../run.ts';
 import { assess } from './assess.ts';
@@ -12,12 +11,10 @@ import type { ApprovalRule, BlockReason, Command, Facts } from './kind.ts';
 import { kindOf } from './kinds.ts';
 import { findCommandBots } from './own-bots.ts';
 import { provenance } from './provenance.ts';
-import { apartFrom, findQueued, type Queued, type TaskAuthors } from './queued.ts';
-import { APPROVAL_CODE, OPEN_STATUSES, queueTask, TASK_CODE_SYSTEM } from './task.ts';
+import { apartFrom, findQueued, isQueueFull, type Queued, type TaskAuthors } from './queued.ts';
+import { queueTask } from './task.ts';
 import { resolved, write, writeOwn } from './writing.ts';
 
-/** Commands of one patient that may wait at a time: a queue that nobody can read through protects nobody. */
-const MOST_OPEN = 10;
 /** Statuses of a Task that waits for nobody any more, though nothing came of it. */
 const ENDED: readonly string[] = ['failed', 'rejected', 'cancelled', 'entered-in-error'];
 
@@ -86,7 +83,7 @@ async function decide(run: BotRun, submitted: Submitted): Promise<WorkOutput> {
   if (queued !== undefined) {
     return duplicateOf(run, submitted, queued, warnings);
   }
-  if (await isQueueFull(run, patientId)) {
+  if (await isQueueFull(run, patientId, authors)) {
     return blocked(run, submitted, 'OPEN_TASK_LIMIT', warnings);
   }
   const apart = apartFrom(submitted.commandId, forged);
@@ -240,18 +237,6 @@ function blocked(run: BotRun, submitted: Submitted, reason: BlockReason, warning
     blockReason: reason,
     warnings,
   };
-}
-
-async function isQueueFull(run: BotRun, patientId: string): Promise<boolean> {
-  const query = new URLSearchParams({
-    patient: `Patient/${patientId}`,
-    code: `${TASK_CODE_SYSTEM}|${APPROVAL_CODE}`,
-    status: OPEN_STATUSES.join(),
-    _count: String(MOST_OPEN),
-    _fields: 'status',
-  });
-  const page = await searchPage<Task>(run.medplum, 'Task', query.toString(), 'DB_ERROR');
-  return (page.entry ?? []).length >= MOST_OPEN;
 }
 
 /** What a command is about and what it cites. */

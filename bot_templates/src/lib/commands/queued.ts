@@ -1,10 +1,11 @@
 import type { Task } from '@medplum/fhirtypes';
+import { BotFailure } from '../failure.ts';
 import { searchPage } from '../fhir.ts';
 import { sha256 } from '../hash.ts';
 import type { BotRun } from '../run.ts';
 import { commandIdOf } from './canonical.ts';
 import { identifierTaken, readHistory, type Version } from './history.ts';
-import { hasType, isApprovalTask, readTask } from './task.ts';
+import { APPROVAL_CODE, hasType, isApprovalTask, OPEN_STATUSES, readTask, TASK_CODE_SYSTEM } from './task.ts';
 import { byIdentifier, commandIdentifier } from './writes.ts';
 
 /** `Bot/id` of those whose versions of a Task count. */
@@ -35,6 +36,10 @@ export interface Found {
 
 /** Tasks of one identifier whose history is read; whoever makes more of them is reported, and nothing goes on. */
 const MOST = 20;
+/** Commands of one patient that may wait at a time: a queue that nobody can read through protects nobody. */
+const MOST_OPEN = 10;
+/** Open Tasks of a patient that are looked through for as many. */
+const MOST_LOOKED = 50;
 /** Statuses by which somebody says no. */
 const REFUSED: readonly string[] = ['rejected', 'cancelled', 'entered-in-error'];
 
@@ -84,6 +89,43 @@ export function commandOf(run: BotRun, versions: readonly Version<Task>[], proce
   }
   const { commandId, sha256: hash, text } = readTask(oldest.resource, run.namespace);
   return text !== undefined && commandIdOf(text) === commandId && hash === commandId ? commandId : undefined;
+}
+
+/**
+ * Whether as many commands of a patient wait as may. Only those count that the Command Processor Bot queued: else
+ * whoever makes some Tasks that look like it keeps back every command of the patient.
+ */
+export async function isQueueFull(run: BotRun, patientId: string, { processor }: TaskAuthors): Promise<boolean> {
+  const query = new URLSearchParams({
+    patient: `Patient/${patientId}`,
+    code: `${TASK_CODE_SYSTEM}|${APPROVAL_CODE}`,
+    status: OPEN_STATUSES.join(),
+    _count: String(MOST_LOOKED),
+    _fields: 'status',
+  });
+  const { entry: open = [] } = await searchPage<Task>(run.medplum, 'Task', query.toString(), 'DB_ERROR');
+  let left = open.length;
+  let waiting = 0;
+  for (const { resource } of open) {
+    if (waiting + left < MOST_OPEN || waiting === MOST_OPEN) {
+      break;
+    }
+    waiting += (await isQueued(run, resource?.id as string, processor)) ? 1 : 0;
+    left--;
+  }
+  return waiting === MOST_OPEN;
+}
+
+/** Whether a Task holds a command that can still be approved. */
+async function isQueued(run: BotRun, taskId: string, processor: string): Promise<boolean> {
+  try {
+    return commandOf(run, await readHistory<Task>(run, 'Task', taskId), processor) !== undefined;
+  } catch (error) {
+    if (error instanceof BotFailure && error.details?.reason === 'HISTORY_TOO_LONG') {
+      return false;
+    }
+    throw error;
+  }
 }
 
 function isEarlier(one: Task, other: Task): boolean {
