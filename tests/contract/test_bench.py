@@ -6,10 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from medbots import errors, secret
 from medbots.bench import defects
+from medbots.cli import db_bench
 from medbots.database import scratch
 from tests.support import postgres as support
 from tests.support.shelf import Shelf
@@ -25,8 +27,9 @@ def _schemas(shelf: Shelf) -> set[str]:
         return {str(row[0]) for row in rows}
 
 
-def test_from_end_to_end(shelf: Shelf, tmp_path: Path) -> None:
+def test_from_end_to_end(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight ratios, a report with three plots, no schema left, and the store itself untouched."""
+    monkeypatch.setattr(db_bench, "QUERIES", 10)
     shelf.fill(20)
     report = tmp_path / "report.html"
     code, out, err = shelf.run("db", "bench", "--rows", "400", "--html", str(report))
@@ -64,30 +67,32 @@ async def test_defects_are_the_guides_alone(shelf: Shelf) -> None:
         assert right == dict.fromkeys(wrong, 0)
 
 
-async def test_what_a_cut_run_left_goes_and_a_living_one_stays(shelf: Shelf) -> None:
-    """A schema whose session was killed is swept; one in use, and one of another name, are not."""
+async def test_what_a_killed_run_left_goes_and_a_living_one_stays(shelf: Shelf) -> None:
+    """A schema without a session is swept; one in use, and one of another name, are not."""
     url = secret.Secret(shelf.url)
+    killed, foreign = f"{scratch.PREFIX}ours_0123456789ab", f"{scratch.PREFIX}of_somebody"
     async with scratch.schema(url, "living", SETTING) as living:
-        cut = await _cut(shelf, url)
         with shelf.connect() as owner:
-            owner.execute(f"CREATE SCHEMA {scratch.PREFIX}of_somebody")
-        assert await scratch.sweep(url, SETTING) == (cut,)
-        assert _schemas(shelf) == {living.schema, f"{scratch.PREFIX}of_somebody"}
-    assert _schemas(shelf) == {f"{scratch.PREFIX}of_somebody"}
+            owner.execute(f"CREATE SCHEMA {killed} CREATE TABLE rows (a int)")
+            owner.execute(f"CREATE SCHEMA {foreign}")
+        assert await scratch.sweep(url, SETTING) == (killed,)
+        assert _schemas(shelf) == {living.schema, foreign}
+    assert _schemas(shelf) == {foreign}
 
 
-async def _cut(shelf: Shelf, url: secret.Secret) -> str:
-    """Kill the session of a scratch schema; return the schema, which stays behind."""
-    context = scratch.schema(url, "cut", SETTING)
-    connection = await context.__aenter__()
-    pid = connection.info.backend_pid
-    with shelf.connect() as killer:
-        killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-    with pytest.raises(Exception, match="terminat"):
+async def test_a_lost_session_is_swept_at_the_end(shelf: Shelf) -> None:
+    """Where the connection can do no more, another one drops the schema."""
+    with pytest.raises(psycopg.OperationalError):
+        await _lose(shelf)
+    assert _schemas(shelf) == set()
+
+
+async def _lose(shelf: Shelf) -> None:
+    async with scratch.schema(secret.Secret(shelf.url), "lost", SETTING) as connection:
+        with shelf.connect() as killer:
+            pid = connection.info.backend_pid
+            killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         await connection.execute("SELECT 1")
-    await context.__aexit__(None, None, None)
-    assert connection.schema in _schemas(shelf)
-    return connection.schema
 
 
 async def test_statements_reach_the_scratch_schema_alone(shelf: Shelf) -> None:

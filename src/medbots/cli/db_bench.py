@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROWS = 20_000
 _FEWEST_ROWS, _MOST_ROWS = 400, 2_000_000
-_QUERIES = 100
+QUERIES = 100
 
 Rows = Annotated[
     int,
@@ -75,7 +75,7 @@ def _measure(opts: options.Options, rows: int, html: Path | None) -> Report:
     settings = wiring.settings(opts, wiring.manifest(opts))
     url, setting = store.url(settings)
     say = (lambda _: None) if opts.json else render.note
-    corpus = data.Corpus(rows, queries=_QUERIES)
+    corpus = data.Corpus(rows, queries=QUERIES)
     measured = wiring.run(run.measure(run.Ground(url, setting), corpus, say))
     found = Report(store.name(settings), measured, ratios.judge(measured), html)
     if html is not None:

@@ -24,5 +24,11 @@ def by_termination() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _interrupt(_signal: int, frame: FrameType | None) -> None:
+    # asyncio's own handler of Ctrl-C cancels what runs; an exception out of nowhere would break a
+    # statement off half-way, and the cleanup could use that connection no more.
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    if callable(ctrl_c):
+        ctrl_c(signal.SIGINT, frame)
+    else:
+        raise KeyboardInterrupt

@@ -37,24 +37,44 @@ async def schema(
         errors.MedbotsError: the database cannot be reached, or has no pgvector.
     """
     name = f"{PREFIX}{kind}_{secrets.token_hex(6)}"
-    async with another(url, name, setting) as connection:
-        try:
-            await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
-            await connection.execute(f"CREATE SCHEMA {name}")
-        except psycopg.errors.InsufficientPrivilege as error:
-            target = connection_module.address(url, setting)
-            raise errors.NotAllowedError(
-                f"{target.user} may not make a schema in database {target.database}",
-                hint=f"a superuser runs: GRANT CREATE ON DATABASE {target.database} TO "
-                f"{target.user}; or take another database: {setting}",
-            ) from error
-        try:
-            yield connection
-        finally:
-            if not connection.broken and not connection.closed:
-                await connection_module.limit(connection)
-                await connection.execute("SET client_min_messages = warning")
-                await connection.execute(f"DROP SCHEMA {name} CASCADE")
+    left = False
+    try:
+        async with another(url, name, setting) as connection:
+            await _create(connection, url, setting)
+            left = True
+            try:
+                yield connection
+            finally:
+                left = not await _dropped(connection)
+    finally:
+        if left:
+            with contextlib.suppress(errors.MedbotsError):
+                await sweep(url, setting)
+
+
+async def _create(connection: elsewhere.Connection, url: secret.Secret, setting: str) -> None:
+    name = connection.schema
+    try:
+        await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        await connection.execute(f"CREATE SCHEMA {name}")
+    except psycopg.errors.InsufficientPrivilege as error:
+        target = connection_module.address(url, setting)
+        raise errors.NotAllowedError(
+            f"{target.user} may not make a schema in database {target.database}",
+            hint=f"a superuser runs: GRANT CREATE ON DATABASE {target.database} TO "
+            f"{target.user}; or take another database: {setting}",
+        ) from error
+
+
+async def _dropped(connection: elsewhere.Connection) -> bool:
+    """Drop the schema; return False where the connection can do no more, after a hard end."""
+    try:
+        await connection_module.limit(connection)
+        await connection.execute("SET client_min_messages = warning")
+        await connection.execute(f"DROP SCHEMA {connection.schema} CASCADE")
+    except psycopg.Error:
+        return False
+    return True
 
 
 @contextlib.asynccontextmanager
