@@ -20,8 +20,10 @@ CURRENT, NEXT, PREVIOUS = NAMES
 
 _SWITCH_ATTEMPTS = 120
 _SWITCH_PAUSE = 0.5
-_SWITCH_LOCK = "400ms"
-"""How long searches may queue behind the switch that waits for a statement under way."""
+_SWITCH_LOCK, _SWITCH_LONG_LOCK = "400ms", "1500ms"
+"""How long searches may queue behind the switch that waits for a statement under way. Autovacuum
+gives way only to who waits for more than a second (`deadlock_timeout`): now and then that long."""
+_SWITCH_LONG_EVERY = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +117,16 @@ async def switch(
     Raises:
         errors.DatabaseError: for a minute there was no moment without a long transaction.
     """
-    settings = {
-        "medbots.generation": name.removeprefix(f"{CURRENT}_"),
-        "lock_timeout": _SWITCH_LOCK,
-    }
-    for attempt in range(_SWITCH_ATTEMPTS):
+    for attempt in range(1, _SWITCH_ATTEMPTS + 1):
+        long = attempt % _SWITCH_LONG_EVERY == 0
+        settings = {
+            "medbots.generation": name.removeprefix(f"{CURRENT}_"),
+            "lock_timeout": _SWITCH_LONG_LOCK if long else _SWITCH_LOCK,
+        }
         try:
             await _script(connection, "switch", settings, watch)
         except errors.DatabaseError as error:
-            last = attempt == _SWITCH_ATTEMPTS - 1
+            last = attempt == _SWITCH_ATTEMPTS
             if last or not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
                 raise
             await pause(_SWITCH_PAUSE)
