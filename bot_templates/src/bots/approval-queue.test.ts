@@ -580,6 +580,16 @@ describe('Approval Queue Bot', () => {
       expect(outputs.filter(({ alreadyDone, success }) => success && !alreadyDone)).toHaveLength(1);
       await one<Provenance>('Provenance', `target=Task/${taskId}`);
     });
+
+    test('what has been done meanwhile without anybody, and says so: the flag stands', async () => {
+      const observation = await about.potassium(6.8, { status: 'preliminary' });
+      const { taskId } = await about.flag(observation.id);
+      await clinic.admin.updateResource({ ...observation, status: 'final' });
+      expect(await about.flag(observation.id)).toMatchObject({ action: 'executed' });
+      const output = await about.decide(taskId, 'reject', physician.client);
+      expect(output).toMatchObject({ status: 'rejected', warnings: ['CARRIED_OUT_MEANWHILE'] });
+      expect(await about.written()).toEqual({ Task: 1, Flag: 1 });
+    });
   });
 
   describe('withdraws', () => {

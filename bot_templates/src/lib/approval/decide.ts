@@ -1,4 +1,6 @@
 import type { Task } from '@medplum/fhirtypes';
+import { findEffects } from '../commands/carry-out.ts';
+import { kindOf } from '../commands/kinds.ts';
 import { write } from '../commands/writing.ts';
 import { asFailure, BotFailure } from '../failure.ts';
 import type { BotRun, WorkOutput } from '../run.ts';
@@ -92,7 +94,8 @@ export async function decide(
     }
     const claimed = afterClaim(standing, task, step, claim);
     const done = await finish(run, authors, { standing: claimed, device, facts: step.facts, fresh: true });
-    return answer(run.namespace, done, warnings);
+    const meanwhile = request.decision === 'approve' ? [] : await doneMeanwhile(run, authors, standing);
+    return answer(run.namespace, done, [...warnings, ...meanwhile]);
   }
   throw new BotFailure('DB_ERROR', 'The Task was changed again and again; decide again', { taskId: request.taskId });
 }
@@ -199,6 +202,20 @@ function afterClaim(
     claim: { ...claim, since: Date.now() },
     byHand: { kind: 'nothing' },
   };
+}
+
+/**
+ * Whoever says no must not believe that nothing came of it where the Command Processor needed nobody in the end: a
+ * result that was preliminary when it was handed in is final now.
+ */
+async function doneMeanwhile(run: BotRun, authors: Authors, { command, queued }: Standing): Promise<string[]> {
+  if (!kindOf(command.name).automatic) {
+    return [];
+  }
+  const bots = [authors.queue, authors.processor];
+  // The decision is carried out, and stays so whatever becomes of this.
+  const effects = await findEffects(run, command, queued.commandId, bots).catch(() => new Map());
+  return effects.size === 0 ? [] : ['CARRIED_OUT_MEANWHILE'];
 }
 
 /** Fail-closed too: that somebody's approval counts no more changes who stands behind a command. */
