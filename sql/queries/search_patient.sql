@@ -4,8 +4,8 @@
 -- $5 content type or null, $6 first and $7 last clinical date (YYYY-MM-DD) or null, $8 greatest cosine distance,
 -- $9 number of resources, $10 patient id
 WITH scored AS (
-  SELECT fhir_resource_type, fhir_resource_id, version_id, patient_id, content_text,
-    (embedding <=> $1::vector::halfvec) + 0 AS distance
+  -- Nothing but the distance and whose it is: sorting whole rows takes longer than comparing them.
+  SELECT id, fhir_resource_type, fhir_resource_id, (embedding <=> $1::vector::halfvec) + 0 AS distance
   FROM public.clinical_embeddings
     -- When: each chunk begins with a header such as [Condition | 2024-03-01 | Onset]. No regular expression:
     -- one takes longer than the distance.
@@ -22,8 +22,12 @@ WITH scored AS (
   FROM scored
   WHERE distance <= $8::float8
   ORDER BY fhir_resource_type, fhir_resource_id, distance
+), nearest AS (
+  SELECT id, distance
+  FROM best
+  ORDER BY distance, fhir_resource_type, fhir_resource_id
+  LIMIT $9::int
 )
 SELECT fhir_resource_type, fhir_resource_id::text, version_id, patient_id::text, content_text, distance
-FROM best
+FROM nearest JOIN public.clinical_embeddings USING (id)
 ORDER BY distance, fhir_resource_type, fhir_resource_id
-LIMIT $9::int
