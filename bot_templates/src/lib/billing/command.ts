@@ -3,7 +3,7 @@ import { readHistory } from '../commands/history.ts';
 import { findCommandBots } from '../commands/own-bots.ts';
 import { commandOf } from '../commands/queued.ts';
 import { type CommandAnswer, submitCommand } from '../commands/submit.ts';
-import { APPROVAL_CODE, isApprovalTask, TASK_CODE_SYSTEM } from '../commands/task.ts';
+import { APPROVAL_CODE, isApprovalTask, OPEN_STATUSES, TASK_CODE_SYSTEM } from '../commands/task.ts';
 import { searchPage } from '../fhir.ts';
 import { referencedId } from '../ids.ts';
 import type { BotRun } from '../run.ts';
@@ -14,8 +14,6 @@ import { PROMPT } from './note-codes.ts';
 
 export const COMMAND = 'SuggestBillingCodes';
 
-/** Statuses in which a Task still waits for somebody. */
-const OPEN = 'draft,requested,received,accepted,ready,in-progress,on-hold';
 /** What the Command Processor takes: codes or sources of a command, diagnoses and modifiers of a procedure. */
 const MOST = { codes: 50, sources: 50, diagnoses: 12, modifiers: 4 } as const;
 
@@ -82,7 +80,7 @@ export async function openTask(run: BotRun, { encounter, patientId }: EncounterR
     encounter: `Encounter/${encounter.id}`,
     code: `${TASK_CODE_SYSTEM}|${COMMAND}`,
     identifier: `${run.namespace}/command|`,
-    status: OPEN,
+    status: OPEN_STATUSES.join(),
     _sort: '_lastUpdated',
     _count: '10',
   });
