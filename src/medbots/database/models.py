@@ -51,3 +51,24 @@ async def refuse(
         "EMBEDDING_MODEL, EMBEDDING_DIM and EMBEDDING_PREFIX_MODE (models.embedding in the "
         "manifest) back",
     )
+
+
+async def idle(
+    connection: connection_module.Connection, project_id: str, model_version: str
+) -> tuple[str, ...]:
+    """Return a warning where there are rows, of a project or of any, and none is of a model."""
+    if (await table.inspect(connection)).origin is not table.Origin.OURS:
+        return ()
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM public.clinical_embeddings "
+        "WHERE %s IN ('', project_id::text)), EXISTS (SELECT FROM public.clinical_embeddings "
+        "WHERE %s IN ('', project_id::text) AND model_version = %s)",
+        [project_id, project_id, model_version],
+    )
+    if await cursor.fetchone() != (True, False):
+        return ()
+    said = (
+        f"no row is of {model_version}, which the settings name: its searches find nothing until "
+        "the records are embedded again: medbots db migrate --reembed"
+    )
+    return (said,)

@@ -136,7 +136,9 @@ async def _structure(
     built = await indexes.ensure(
         connection, wish.model_version, shared=shared, anew=anew, watch=watch
     )
-    yield Step("index", indexes.NAME, Action.CREATE if built else Action.UNCHANGED)
+    action = Action.CREATE if built else Action.UNCHANGED
+    idle = await models.idle(connection, wish.project_id, wish.model_version)
+    yield Step("index", indexes.NAME, action, warnings=idle)
     if anew:
         watch.statement("indexes of single types", "-- which, is seen once the rows are adopted")
     elif not watch.dry_run or before.origin is table.Origin.OURS:

@@ -443,6 +443,16 @@ class TestRefusals:
         assert told.code == 1
         assert "medbots db migrate --reembed" in told.err
 
+    def test_migrate_with_another_model(self, clinic: Clinic) -> None:
+        """Without a login `db migrate` cannot know whose the rows are: it warns."""
+        clinic.choose(SAME)
+        told = clinic.run("db", "migrate")
+        assert told.code == 0
+        assert f"warning: no row is of {SAME.version}" in told.err
+        assert "medbots db migrate --reembed" in told.err
+        clinic.choose(OLD)
+        assert "warning: no row" not in clinic.run("db", "migrate").err
+
     def test_without_a_yes(self, clinic: Clinic) -> None:
         """It costs money: without a terminal and without --yes nothing is made."""
         clinic.choose(WIDE)
