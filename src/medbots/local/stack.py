@@ -119,6 +119,7 @@ def _models(layout: Layout, content: stackfile.Stackfile, port: int) -> program.
     # -P: a module of the folder where medbots was called must not take the place of ours.
     argv = [sys.executable, "-P", "-m", "medbots.local.model_server"]
     argv += [part for option in options.items() for part in option]
+    argv += [f"--also={alias}={dimension}" for alias, dimension in models.former.items()]
     return program.Program(
         MODELS,
         _router_url(port),

@@ -41,6 +41,24 @@ class Models:
     dimension: int = 768
     alias: str = "embedding-model"
     chat_alias: str = "clinical-model"
+    former: Mapping[str, int] = field(default_factory=dict)
+    """Aliases that it had for embeddings before, with their dimensions: while rows are embedded
+    again by another model, the bots still ask by the old one."""
+
+    def changed(
+        self,
+        embeddings: str | None,
+        dimension: int | None,
+        alias: str | None,
+        chat_alias: str | None,
+    ) -> Models:
+        """Return these models with what was asked for, and the earlier alias among the former."""
+        name, length = alias or self.alias, dimension or self.dimension
+        former = {**self.former, self.alias: self.dimension}
+        former.pop(name, None)
+        return Models(
+            embeddings or self.embeddings, length, name, chat_alias or self.chat_alias, former
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -151,12 +151,10 @@ class Supervisor:
     def _settle(self, wish: Wish, tell: Tell) -> stackfile.Stackfile:
         """Return what the stack shall be, and remember it."""
         known = self._content() or stackfile.Stackfile()
-        models = stackfile.Models(
-            wish.embeddings or known.models.embeddings,
-            wish.dimension or known.models.dimension,
-            wish.alias or known.models.alias,
-            wish.chat_alias or known.models.chat_alias,
-        )
+        models = known.models.changed(wish.embeddings, wish.dimension, wish.alias, wish.chat_alias)
+        if not known.ports:
+            # A stack that is new has had no other model.
+            models = replace(models, former={})
         ours = self._ports_in_use(known)
         chosen = allotment.ports_for(
             stack.SERVICES, known.ports, wish.ports or {}, self._preferred, ours

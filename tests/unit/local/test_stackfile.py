@@ -16,7 +16,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     path = tmp_path / "stack" / "stack.json"
     content = stackfile.Stackfile(
         ports={"medplum": stackfile.Port(8103, given=True)},
-        models=stackfile.Models("minilm", 384, "small", "wise"),
+        models=stackfile.Models("minilm", 384, "small", "wise", {"smaller": 256}),
     )
     stackfile.save(path, content)
     assert stackfile.load(path) == content
@@ -78,3 +78,13 @@ def test_every_stack_has_its_own_credentials() -> None:
     assert len(secrets) == 8
     assert all(len(value) >= 24 for value in secrets)
     assert not any(value in repr(stackfile.Stackfile(credentials=one)) for value in secrets)
+
+
+def test_former_aliases_are_kept() -> None:
+    """Who embeds again by another model still asks by the former one; one that is back is not."""
+    models = stackfile.Models().changed(None, 512, "wide", None)
+    assert (models.alias, models.dimension) == ("wide", 512)
+    assert models.former == {"embedding-model": 768}
+    assert models.changed(None, None, None, None) == models
+    back = models.changed(None, 768, "embedding-model", "wise")
+    assert (back.alias, back.chat_alias, back.former) == ("embedding-model", "wise", {"wide": 512})

@@ -298,6 +298,19 @@ def test_ports_and_credentials_are_remembered(stage: Stage) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_former_model_goes_on(stage: Stage) -> None:
+    """A stack whose model changes offers the former alias too; a new stack has had no other."""
+    path = stage.supervisor.layout.stackfile
+    stage.up(Wish(alias="narrow", dimension=384))
+    first = stackfile.load(path)
+    assert first is not None
+    assert first.models.former == {}
+    stage.up(Wish(alias="wide", dimension=512))
+    second = stackfile.load(path)
+    assert second is not None
+    assert second.models.former == {"narrow": 384}
+
+
 def test_another_engine_is_told_of(stage: Stage) -> None:
     """Vectors of two engines do not compare, and nothing but this message says so."""
     stage.up()
