@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,8 +16,10 @@ from benchmarks.figures import Figure
 from medbots.local import stackfile
 from medbots.local.supervisor import Supervisor
 
-RECORDS = 4_000
+RECORDS = 3_000
 SUBSCRIBED = 150
+ROUNDS = 3
+"""Both ways in turn, so that a busy moment of the machine meets both."""
 GOAL = 10.0
 """Times as many records a second."""
 _BATCH = 100
@@ -38,28 +41,37 @@ def measure(environ: Mapping[str, str]) -> Iterator[Figure]:
     ):
         patient = delay.create(http, {"resourceType": "Patient"})
         _create(http, patient, RECORDS)
-        report = command.run(environ, "embeddings", "reconcile", "--direct")
-        if report["embedded"] != RECORDS or report["failed"]:
-            raise RuntimeError(f"reconcile: {report}")
-        direct = report["durationMs"] / RECORDS
+        direct, one_by_one = [_direct(environ, database)], []
         command.run(environ, "subscriptions", "sync")
         delay.create(http, _condition(patient, 0))  # the first run of a bot reads its code
-        one_by_one = _subscribed(http, database, patient)
-    yield Figure(f"record embedded by its subscription, {SUBSCRIBED} at once", (one_by_one,))
+        for _ in range(ROUNDS):
+            one_by_one.append(_subscribed(http, database, patient))
+            direct.append(_direct(environ, database))
+    ratio = statistics.median(one_by_one) / statistics.median(direct)
+    yield Figure(f"record embedded by its subscription, {SUBSCRIBED} at once", tuple(one_by_one))
     yield Figure(
         f"record embedded by reconcile --direct, of {RECORDS}",
-        (direct,),
-        goal=f"≥ {GOAL:g} times as many a second: {one_by_one / direct:.1f}",
-        met=one_by_one / direct >= GOAL,
+        tuple(direct),
+        goal=f"≥ {GOAL:g} times as many a second: {ratio:.1f}",
+        met=ratio >= GOAL,
     )
+
+
+def _direct(environ: Mapping[str, str], database: psycopg.Connection[tuple[int]]) -> float:
+    """Embed all records anew; return the milliseconds a record, the command's start included."""
+    database.execute("TRUNCATE clinical_embeddings")
+    report = command.run(environ, "embeddings", "reconcile", "--direct")
+    if report["embedded"] < RECORDS or report["failed"]:
+        raise RuntimeError(f"reconcile: {report}")
+    return float(report["durationMs"]) / float(report["embedded"])
 
 
 def _subscribed(
     http: httpx.Client, database: psycopg.Connection[tuple[int]], patient: str
 ) -> float:
     """Return the milliseconds a record from the first creation to the last row."""
-    before = RECORDS + 1
-    _wait(database, before)
+    row = database.execute(_COUNT).fetchone()
+    before = row[0] if row else 0
     began = time.perf_counter()
     _create(http, patient, SUBSCRIBED)
     _wait(database, before + SUBSCRIBED)

@@ -61,7 +61,9 @@ async def embedder(sides: Sides, direct: bool) -> AsyncIterator[Embedder]:
         record_text.RecordTexts(node, program, sides.server, base_url, version) as texts,
     ):
         writer = Writer(sides.connection, sides.store)
-        found = by_hand.Direct(sides.server, texts, Documents(model, sides.contract), writer)
+        found = by_hand.Direct(
+            sides.server, texts, Documents(by_hand.Packing(model), sides.contract), writer
+        )
         await found.probe()
         yield found
 

@@ -44,6 +44,36 @@ class Writer(Protocol):
         ...
 
 
+class Router(Protocol):
+    """A model router that may answer vectors in base64."""
+
+    async def embed(
+        self, model: str, texts: Sequence[str], *, task: str | None = None, packed: bool = False
+    ) -> list[list[float]]:
+        """Return one vector for each text."""
+        ...
+
+    async def packs(self, model: str, text: str) -> bool:
+        """Whether it answers the same vector in base64 as in numbers."""
+        ...
+
+
+class Packing:
+    """A router that is asked for base64 once it has shown that it can."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._packed: bool | None = None
+
+    async def embed(
+        self, model: str, texts: Sequence[str], *, task: str | None = None
+    ) -> list[list[float]]:
+        """Return one vector for each text, whatever form it came in."""
+        if self._packed is None:
+            self._packed = await self._router.packs(model, _PROBE)
+        return await self._router.embed(model, texts, task=task, packed=self._packed)
+
+
 class Direct:
     """An `Embedder` of batches."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import base64
 import math
 import ssl
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -21,6 +24,8 @@ _BAD_REQUEST = 400
 """LiteLLM's answer to a wrong key, where the request itself cannot be wrong."""
 _FAILED = 500
 _TOO_MANY = (408, 429)
+_SAME = 1e-6
+"""Of a value, by which two forms of the same vector may differ."""
 
 
 class BusyError(errors.ServerError):
@@ -106,7 +111,12 @@ class Router:
         return tuple(str(one["id"]) for one in entries if isinstance(one, dict) and "id" in one)
 
     async def embed(
-        self, model: str, texts: Sequence[str], *, task: str | None = None
+        self,
+        model: str,
+        texts: Sequence[str],
+        *,
+        task: str | None = None,
+        packed: bool = False,
     ) -> list[list[float]]:
         """Return one vector for each text, in their order.
 
@@ -114,6 +124,7 @@ class Router:
             model: alias at the router.
             texts: as the model is to see them.
             task: what the call is for, as the router counts it; a check of health by default.
+            packed: ask for 32-bit floats in base64, which cost less; see `packs`.
 
         Raises:
             errors.NotAllowedError: the key is missing, wrong, or would go out unencrypted.
@@ -121,7 +132,8 @@ class Router:
             errors.ServerError: the router answered something else than that many vectors.
             errors.UnreachableError: it gave no answer.
         """
-        body = {"model": model, "input": list(texts), "encoding_format": "float"}
+        form = "base64" if packed else "float"
+        body = {"model": model, "input": list(texts), "encoding_format": form}
         headers = self._authorization() | ({"X-Clinic-Task": task} if task else {})
         document = self._document(
             await self._send("POST", "/v1/embeddings", _EMBED_LIMIT, headers=headers, json=body)
@@ -132,6 +144,24 @@ class Router:
                 f"{self._server}: {model} answered {len(vectors)} vectors for {len(texts)} texts"
             )
         return vectors
+
+    async def packs(self, model: str, text: str) -> bool:
+        """Whether the router answers the same vector in base64 as in numbers.
+
+        Not every one can; what it says of the attempt is not looked at.
+
+        Raises:
+            errors.MedbotsError: it does not answer in numbers either.
+        """
+        (plain,) = await self.embed(model, [text])
+        try:
+            (packed,) = await self.embed(model, [text], packed=True)
+        except errors.MedbotsError:
+            return False
+        return len(plain) == len(packed) and all(
+            abs(one - other) <= _SAME * max(1.0, abs(one))
+            for one, other in zip(plain, packed, strict=True)
+        )
 
     def _authorization(self) -> dict[str, str]:
         if self._key and self._exposed:
@@ -205,13 +235,28 @@ def _pause(retry_after: str | None) -> float | None:
 def _vectors(entries: Any) -> list[list[float]]:
     found: Iterable[Any] = entries if isinstance(entries, list) else ()
     whole = [
-        one for one in found if isinstance(one, dict) and isinstance(one.get("embedding"), list)
+        one
+        for one in found
+        if isinstance(one, dict) and isinstance(one.get("embedding"), (list, str))
     ]
     numbered = {one.get("index", place): one["embedding"] for place, one in enumerate(whole)}
     if set(numbered) != set(range(len(whole))):
         # Doubled or missing numbers: nobody knows which vector is whose.
         return []
-    return [[float(value) for value in numbered[place]] for place in range(len(whole))]
+    try:
+        return [_numbers(numbered[place]) for place in range(len(whole))]
+    except (TypeError, ValueError):
+        return []
+
+
+def _numbers(embedding: list[Any] | str) -> list[float]:
+    """Read a vector: JSON numbers, or base64 of little-endian 32-bit floats."""
+    if isinstance(embedding, list):
+        return [float(value) for value in embedding]
+    packed = array.array("f", base64.b64decode(embedding, validate=True))
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tolist()
 
 
 def _trust(base_url: str) -> ssl.SSLContext | bool:

@@ -61,9 +61,11 @@ def document(order: Order, vectors: Sequence[Sequence[float]], model: str) -> di
 
 
 def _encoded(vector: Sequence[float], order: Order) -> list[float] | str:
+    rounded = [round(value, _DECIMALS) for value in vector]
     if order.base64:
-        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-    return [round(value, _DECIMALS) for value in vector]
+        # Of the same numbers: both forms are the same vector.
+        return base64.b64encode(struct.pack(f"<{len(rounded)}f", *rounded)).decode()
+    return rounded
 
 
 def _texts(given: Any) -> tuple[str, ...]:
