@@ -36,9 +36,8 @@ class Sight:
     def work(self) -> str:
         """How much is to be embedded: it costs time and money."""
         chunks = sum(one.chunks for one in self.todo)
-        return (
-            f"{chunks:,} chunks of {len(self.todo):,} records, in about {self.requests:,} requests"
-        )
+        records, requests = _count(len(self.todo), "record"), _count(self.requests, "request")
+        return f"{_count(chunks, 'chunk')} of {records}, in about {requests}"
 
     @property
     def extent(self) -> str:
@@ -51,10 +50,12 @@ class Sight:
 
 def said(tally: Tally, requests: int) -> str:
     """Return what was embedded."""
-    return (
-        f"{tally.chunks:,} chunks of {tally.resources:,} records embedded, in {requests:,} "
-        f"requests; {tally.refreshed:,} had their text already"
-    )
+    done = f"{_count(tally.chunks, 'chunk')} of {_count(tally.resources, 'record')} embedded"
+    return f"{done}, in {_count(requests, 'request')}; {tally.refreshed:,} had their text already"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def steps(sight: Sight, done: Done, work: str) -> list[Step]:
