@@ -108,13 +108,15 @@ async def index_aside(
     Only while the table is small enough for searches to do without. One that is missing, as an
     interrupted run leaves it, is built too.
     """
-    if not direct:
-        yield
-        return
     from medbots.cli import render_inventory, render_watch
     from medbots.database import builds, indexes, lock, table
 
     connection = sides.connection
+    # While the length of vectors is being changed, these may be another table's than the bots'.
+    in_use = (await table.inspect(connection)).dimension == sides.contract.dimension
+    if not (direct and in_use):
+        yield
+        return
     rows = await table.count(connection)
     index = indexes.of_model(await indexes.find(connection), sides.contract.version)
     missing = resources - await _embedded(sides)

@@ -25,6 +25,11 @@ NEW = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
 KIND = "Condition"
 PATIENT = str(uuid.uuid4())
 
+_NEXT = """
+CREATE TABLE clinical_embeddings_next (LIKE clinical_embeddings INCLUDING ALL);
+ALTER TABLE clinical_embeddings_next ALTER embedding TYPE halfvec(2)
+"""
+
 pytestmark = pytest.mark.enable_socket
 
 
@@ -216,6 +221,24 @@ async def test_a_removal_is_of_every_model(stand: Stand) -> None:
         (one.id, NEW),
         (other.id, NEW),
     }
+
+
+async def test_tables_are_told_apart_by_the_length_of_their_vectors(stand: Stand) -> None:
+    """While the length is being changed each model has its table; orphans go from both."""
+    for statement in _NEXT.split(";"):
+        await stand.connection.execute(statement.encode())
+    one = version()
+    await stand.write(text(one, "a"))
+    store = inventory.Store(stand.connection, support_store.PROJECT, "m/2/none", 2)
+    assert (await store.compare(KIND, [one]))[one.id] is Standing.MISSING
+    short = Embedded(text(one, "a"), ([1.0, 0.5],))
+    await bulk.Writer(stand.connection, store).write(KIND, [short])
+    assert (await store.compare(KIND, [one]))[one.id] is Standing.EMBEDDED
+    assert await stand.store.models() == [(MODEL, 1), ("m/2/none", 1)]
+    assert await store.keys(KIND, None, 9) == [one.id]
+    async with stand.store.alone(KIND, [one.id]) as turn:
+        assert await turn.remove([one.id], NEW) == 1
+    assert await store.models() == []
 
 
 async def test_what_is_lifted_can_be_written(stand: Stand) -> None:
