@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medbots import errors
-from medbots.cli import db_drop, db_reembed, db_report, options, store, wiring
+from medbots.cli import db_report, options, store, wiring
 
 if TYPE_CHECKING:
     from medbots import config
@@ -60,8 +60,8 @@ def migrate(
     expect_project: ExpectProject = None,
     reembed: Reembed = False,
     drop_previous: DropPrevious = False,
-    jobs: Jobs = db_reembed.JOBS,
-    batch: Batch = db_reembed.BATCH,
+    jobs: Jobs = 4,
+    batch: Batch = 32,
 ) -> None:
     """Apply what is pending of the schema: extension, migrations, indexes; needs no login.
 
@@ -72,6 +72,8 @@ def migrate(
     text that is stored, while the bots go on with the old vectors; then the bots are moved to the
     new ones. It needs a project admin's login, and goes on where it was interrupted.
     """
+    from medbots.cli import db_drop, db_reembed
+
     opts = options.of(ctx)
     if reembed and drop_previous:
         raise errors.UsageError(

@@ -32,16 +32,14 @@ if TYPE_CHECKING:
     from medbots.embeddings import refill as refill_module
     from medbots.embeddings import router as router_module
 
-JOBS, BATCH = 4, 32
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the flags ask for."""
 
-    jobs: int = JOBS
+    jobs: int
     """Requests under way at once."""
-    batch: int = BATCH
+    batch: int
     """Texts in one request."""
     dry_run: bool = False
     expect_project: str | None = None
