@@ -83,8 +83,9 @@ def ways(stage: Stage, session: Session, key: str, body: Json) -> dict[str, http
 
 
 def refused(answers: dict[str, httpx.Response]) -> dict[str, bool]:
-    """Return for each way whether the server refused it."""
-    return {way: answer.status_code == httpx.codes.NOT_FOUND for way, answer in answers.items()}
+    """Return for each way whether the server refused it: it is not there, or no job may be made."""
+    no = (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND)
+    return {way: answer.status_code in no for way, answer in answers.items()}
 
 
 def test_a_clinician_runs_what_runs_as_the_user(
