@@ -29,7 +29,7 @@ async function outcome(given: Order, answers: Record<string, unknown> = {}): Pro
   return new Promise((resolve) => {
     const texts: RecordTexts = new RecordTexts((reply) => {
       if (reply.kind === 'ask') {
-        asked.push(`${reply.what} ${reply.ids.join(',')}`);
+        asked.push(`${reply.what} ${reply.ids.join(',')}${reply.most === undefined ? '' : ` ${reply.most}`}`);
         const value = answers[reply.what] ?? null;
         void texts.take({ kind: 'answer', id: reply.id, value, ...(value === 'failed' ? { failed: true } : {}) });
       } else {
@@ -82,7 +82,7 @@ describe('what a record refers to is asked for', () => {
       binary: answer,
       'binary-facts': { contentType: 'text/plain' },
     });
-    expect(asked).toEqual([`binary-facts ${BINARY}`, `binary ${BINARY}`]);
+    expect(asked).toEqual([`binary-facts ${BINARY}`, `binary ${BINARY} ${5 * 1024 * 1024 + 1}`]);
     expect(JSON.stringify(reply)).toContain(words);
   });
 

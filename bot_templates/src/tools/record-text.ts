@@ -27,11 +27,11 @@ export type Order =
   | { kind: 'record'; id: number; modelVersion: string; baseUrl: string; resource: EmbeddedResource }
   | { kind: 'answer'; id: number; value?: unknown; failed?: true };
 
-/** What is told: the outcome of an order, or a question. */
+/** What is told: the outcome of an order, or a question; of a Binary no more than `most` bytes are wanted. */
 export type Reply =
   | { kind: 'record'; id: number; chunks: [string, string, string][]; hash: string | null; patientId: string | null }
   | { kind: 'failure'; id: number; code: string; message: string }
-  | { kind: 'ask'; id: number; what: Question; ids: readonly string[] };
+  | { kind: 'ask'; id: number; what: Question; ids: readonly string[]; most?: number };
 
 type Question = 'binary' | 'binary-facts' | 'medication' | 'observations';
 
@@ -91,10 +91,14 @@ export class RecordTexts {
   async #binary(id: string, refusal: (facts: BinaryFacts) => string | undefined): Promise<Content> {
     const facts = (await this.#ask('binary-facts', [id])) as BinaryFacts | null;
     const reason = facts === null ? 'its Binary could not be read' : refusal(facts);
-    return reason === undefined ? content((await this.#ask('binary', [id])) as BinaryAnswer) : { reason };
+    if (reason !== undefined) {
+      return { reason };
+    }
+    // One more than is read: enough to see that it is too much.
+    return content((await this.#ask('binary', [id], { most: GREATEST_BYTES + 1 })) as BinaryAnswer);
   }
 
-  #ask(what: Question, ids: readonly string[]): Promise<unknown> {
+  #ask(what: Question, ids: readonly string[], limit: { most?: number } = {}): Promise<unknown> {
     const id = ++this.#asked;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, ({ value, failed }) => {
@@ -104,7 +108,7 @@ export class RecordTexts {
           resolve(value);
         }
       });
-      this.#tell({ kind: 'ask', id, what, ids });
+      this.#tell({ kind: 'ask', id, what, ids, ...limit });
     });
   }
 }

@@ -42,8 +42,8 @@ class Reader(Protocol):
         """Return one; None where there is none."""
         ...
 
-    async def binary(self, binary_id: str) -> bytes | int:
-        """Return its bytes, or the HTTP status that came instead."""
+    async def binary(self, binary_id: str, most: int) -> bytes | int:
+        """Return its bytes, no more than `most`, or the HTTP status that came instead."""
         ...
 
 
@@ -156,12 +156,14 @@ class RecordTexts:
     async def _answer(self, process: subprocess.Popen[bytes], question: Json) -> None:
         answer: Json = {"kind": "answer", "id": question["id"]}
         try:
-            answer["value"] = await self._found(question["what"], question["ids"])
+            answer["value"] = await self._found(
+                question["what"], question["ids"], question.get("most", 0)
+            )
         except errors.MedbotsError:
             answer["failed"] = True
         await self._write(process, [answer])
 
-    async def _found(self, what: str, ids: Sequence[str]) -> Any:
+    async def _found(self, what: str, ids: Sequence[str], most: int = 0) -> Any:
         match what:
             case "observations":
                 return await self._reader.records("Observation", ids)
@@ -173,7 +175,7 @@ class RecordTexts:
                 except errors.NotAllowedError:
                     return None
             case _:
-                found = await self._reader.binary(ids[0])
+                found = await self._reader.binary(ids[0], most)
                 if isinstance(found, int):
                     return {"status": found}
                 return {"data": base64.b64encode(found).decode()}

@@ -188,14 +188,15 @@ class Client:
         version = (stored.get("meta") or {}).get("versionId")
         return f"{stored['id']}/{version}" if version else str(stored["id"])
 
-    async def read_binary(self, binary_id: str) -> bytes:
-        """Return the bytes of a Binary."""
+    async def read_binary(self, binary_id: str, *, most: int | None = None) -> bytes:
+        """Return the bytes of a Binary; of a greater one than `most`, no more than these."""
         answer = await self._send(
             "GET",
             f"{FHIR}Binary/{binary_id}",
             headers={"Accept": "*/*"},
             time_limit=_UPLOAD_LIMIT,
             any_type=True,
+            most=most,
         )
         return answer.content
 

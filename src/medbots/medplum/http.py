@@ -109,6 +109,7 @@ class Http:
         read_only: bool = False,
         conditional: bool = False,
         any_type: bool = False,
+        most: int | None = None,
     ) -> Answer:
         """Send a request, again where that is safe, and return the last answer.
 
@@ -122,6 +123,7 @@ class Http:
             read_only: a POST that changes nothing, repeated like a GET.
             conditional: a POST that a repetition cannot carry out twice.
             any_type: the answer is a file, which may well be a page of HTML.
+            most: bytes of a file that are read; all without it.
 
         Raises:
             errors.UnreachableError: no answer came, or not from a Medplum server's API.
@@ -142,7 +144,7 @@ class Http:
         while True:
             attempt += 1
             try:
-                answer, asked = await self._once(request, name, time_limit)
+                answer, asked = await self._once(request, name, time_limit, most)
                 if not (any_type and answer.ok):
                     self._expect_medplum(answer)
             except httpx.RequestError as exc:
@@ -162,7 +164,7 @@ class Http:
             await self._sleep(pause)
 
     async def _once(
-        self, request: httpx.Request, name: str, time_limit: float
+        self, request: httpx.Request, name: str, time_limit: float, most: int | None
     ) -> tuple[Answer, float | None]:
         """Send it once; return the answer and the pause that the server asked for."""
         self.sent += not name.split(" ")[1].startswith(_LOGIN)
@@ -170,7 +172,8 @@ class Http:
         status = "no answer"
         try:
             async with asyncio.timeout(time_limit):
-                response = await self._client.send(request)
+                response = await self._client.send(request, stream=True)
+                content = await _body(response, most)
             status = str(response.status_code)
         except TimeoutError as exc:
             raise httpx.ReadTimeout("no complete answer", request=request) from exc
@@ -178,7 +181,7 @@ class Http:
             LOG.debug("%s %s %.0f ms", name, status, (time.monotonic() - start) * 1000)
         answer = Answer(
             status=response.status_code,
-            content=response.content,
+            content=content,
             media_type=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
             request=name,
             location=response.headers.get("Location", ""),
@@ -220,6 +223,21 @@ class Http:
         if not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout) and "GET" not in name:
             message += f"; whether {name} was carried out is unknown"
         return errors.UnreachableError(message, hint=hint)
+
+
+async def _body(response: httpx.Response, most: int | None) -> bytes:
+    """Read what an answer brings, of a file its first `most` bytes, and be done with it."""
+    try:
+        if most is None or not response.is_success:
+            return await response.aread()
+        found = bytearray()
+        async for part in response.aiter_bytes():
+            found += part
+            if len(found) >= most:
+                break
+        return bytes(found[:most])
+    finally:
+        await response.aclose()
 
 
 def _trust(base_url: str) -> ssl.SSLContext:

@@ -77,22 +77,22 @@ class Server:
 
     async def gone(self, kind: str, resource_id: str) -> bool:
         """Whether a direct read says that the project has no such resource."""
-        found = await self.record(kind, resource_id, extended=True)
-        home = (found or {}).get("meta", {}).get("project", self._client.project.id)
-        return found is None or home != self._client.project.id
+        found = await self._read(kind, resource_id)
+        return found is None or self._foreign(found)
 
-    async def record(self, kind: str, resource_id: str, *, extended: bool = False) -> Json | None:
-        """Return one resource; None where there is none, or none any more."""
-        try:
-            found: Json = await self._client.get(f"fhir/R4/{kind}/{resource_id}", extended=extended)
-        except errors.NotFoundError:
-            return None
-        return found
+    async def record(self, kind: str, resource_id: str) -> Json | None:
+        """Return one resource; None where there is none, or none that the project's bots may read.
 
-    async def binary(self, binary_id: str) -> bytes | int:
-        """Return the bytes of a Binary, or the HTTP status that it answers instead."""
+        A super admin reads every project's, and whoever writes a record chooses what it refers to.
+        """
+        found = await self._read(kind, resource_id)
+        hidden = found and self._client.rights.super_admin and self._foreign(found)
+        return None if hidden else found
+
+    async def binary(self, binary_id: str, most: int) -> bytes | int:
+        """Return the first bytes of a Binary, or the HTTP status that it answers instead."""
         try:
-            return await self._client.read_binary(binary_id)
+            return await self._client.read_binary(binary_id, most=most)
         except errors.NotFoundError:
             return 404
         except errors.NotAllowedError:
@@ -126,6 +126,17 @@ class Server:
                     if name in made and at > made[name]:
                         failed.add(name.partition("/")[2])
         return failed
+
+    async def _read(self, kind: str, resource_id: str) -> Json | None:
+        try:
+            found: Json = await self._client.get(f"fhir/R4/{kind}/{resource_id}", extended=True)
+        except errors.NotFoundError:
+            return None
+        return found
+
+    def _foreign(self, resource: Json) -> bool:
+        own = self._client.project.id
+        return bool(resource.get("meta", {}).get("project", own) != own)
 
     async def _by_id(self, kind: str, ids: Sequence[str], params: Json) -> list[Json]:
         if not ids:

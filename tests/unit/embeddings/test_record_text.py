@@ -38,7 +38,7 @@ class Reader:
         """Return nothing."""
         return None
 
-    async def binary(self, binary_id: str) -> bytes | int:
+    async def binary(self, binary_id: str, most: int) -> bytes | int:
         """Return no bytes."""
         return 404
 

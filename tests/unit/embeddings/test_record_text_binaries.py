@@ -32,9 +32,9 @@ class Reader:
             raise self.found
         return self.found
 
-    async def binary(self, binary_id: str) -> bytes | int:
+    async def binary(self, binary_id: str, most: int) -> bytes | int:
         """Return bytes that nobody here should ask for."""
-        self.asked.append(f"bytes of {binary_id}")
+        self.asked.append(f"{most} bytes of {binary_id}")
         return b"secret"
 
 
@@ -63,3 +63,13 @@ async def test_a_server_that_fails_is_not_taken_for_a_missing_binary() -> None:
     )
     with pytest.raises(errors.UnreachableError):
         await texts._found("binary-facts", ["b1"])
+
+
+async def test_of_a_binary_no_more_is_read_than_was_asked_for() -> None:
+    """The program says how much it takes: a film that calls itself text fills no memory here."""
+    reader = Reader(FACTS)
+    texts = record_text.RecordTexts(
+        Path("node"), Path("x.js"), reader, "http://clinic.example", "m"
+    )
+    assert await texts._found("binary", ["b1"], 6) == {"data": "c2VjcmV0"}
+    assert reader.asked == ["6 bytes of b1"]

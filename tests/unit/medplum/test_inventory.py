@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -105,6 +106,24 @@ async def test_a_resource_of_another_project_is_gone_from_this_one() -> None:
     assert await server_of(Server(good(foreign)), super_admin=True).gone("Condition", ONE)
 
 
+@pytest.mark.parametrize("kind", ["Binary", "Medication"])
+async def test_what_is_another_projects_is_read_for_no_text(kind: str) -> None:
+    """A record may name whatever there is: no super admin's rights bring it into its text."""
+    foreign = {"resourceType": kind, "id": ONE, "meta": {"project": "p2"}}
+    own = foreign | {"meta": {"project": "p1"}}
+    server = Server(good(foreign), good(own))
+    reader = server_of(server, super_admin=True)
+    assert await reader.record(kind, ONE) is None
+    assert await reader.record(kind, ONE) == own
+    assert server.last.headers["X-Medplum"] == "extended"
+
+
+async def test_what_a_linked_project_shares_is_read() -> None:
+    """Where the server itself holds the login to what a bot may read, its word counts."""
+    shared = {"resourceType": "Medication", "id": ONE, "meta": {"project": "p2"}}
+    assert await server_of(Server(good(shared))).record("Medication", ONE) == shared
+
+
 @pytest.mark.parametrize(
     ("membership", "allowed"),
     [
@@ -152,4 +171,21 @@ async def test_the_servers_own_address() -> None:
 async def test_a_binary_that_cannot_be_had_is_told_by_its_status(status: int, found: int) -> None:
     """The text is then made without it, as the bot does."""
     answer = httpx.Response(status, json=outcome("no"))
-    assert await server_of(Server(answer)).binary(ONE) == found
+    assert await server_of(Server(answer)).binary(ONE, 5) == found
+
+
+async def test_a_great_binary_is_read_no_further_than_asked() -> None:
+    """What comes after the limit is left where it is, however much it may be."""
+    sent = []
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                sent.append(1_000)
+                yield b"x" * 1_000
+
+    server = Server(httpx.Response(200, stream=Endless()))
+    assert await server_of(server).binary(ONE, 2_500) == b"x" * 2_500
+    assert sum(sent) == 3_000
+    small = httpx.Response(200, content=b"few")
+    assert await server_of(Server(small)).binary(ONE, 2_500) == b"few"
