@@ -10,12 +10,16 @@ from types import FrameType
 
 @contextlib.contextmanager
 def by_termination() -> Iterator[None]:
-    """Let SIGTERM, and the end of the terminal, arrive as a KeyboardInterrupt."""
+    """Let SIGTERM, and the end of the terminal, arrive as a KeyboardInterrupt.
+
+    What the caller ignores stays ignored: under nohup, a run outlives its terminal.
+    """
     names = ("SIGTERM", "SIGHUP")
+    known = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {
         number: signal.signal(number, _interrupt)
-        for number in (getattr(signal, name, None) for name in names)
-        if number is not None
+        for number in known
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
     try:
         yield
