@@ -3,6 +3,8 @@
 -- $1 query vector (binary form of type vector), $2 project id, $3 model version, $4 resource types or null,
 -- $5 content type or null, $6 first and $7 last clinical date (YYYY-MM-DD) or null, $8 greatest cosine distance,
 -- $9 number of resources, $10 number of chunks to fetch
+-- reached: chunks that the index gave. It stops looking after 20000 rows (hnsw.max_scan_tuples): under a filter that
+-- few rows pass, it gives fewer than were asked for although there are more.
 WITH nearest AS MATERIALIZED (
   SELECT fhir_resource_type, fhir_resource_id, version_id, patient_id, content_text,
     embedding <=> $1::vector::halfvec AS distance
@@ -25,7 +27,8 @@ WITH nearest AS MATERIALIZED (
   WHERE distance <= $8::float8
   ORDER BY fhir_resource_type, fhir_resource_id, distance
 )
-SELECT fhir_resource_type, fhir_resource_id::text, version_id, patient_id::text, content_text, distance
+SELECT fhir_resource_type, fhir_resource_id::text, version_id, patient_id::text, content_text, distance,
+  (SELECT count(*) FROM nearest)::int AS reached
 FROM best
 ORDER BY distance, fhir_resource_type, fhir_resource_id
 LIMIT $9::int

@@ -43,6 +43,11 @@ interface HitRow {
   distance: number;
 }
 
+/** A row of the vector index, with the number of chunks that the index gave in all. */
+interface IndexRow extends HitRow {
+  reached: number;
+}
+
 /** Chunks fetched for each resource wanted, where the nearest may all be of one document. */
 const CHUNKS_PER_RESOURCE = 4;
 
@@ -55,6 +60,9 @@ interface SettingsRow {
 
 /**
  * The nearest resources, nearest first: exact for one patient and where few rows are meant, else through an index.
+ *
+ * An index that gave up before it had enough chunks has left some out: then every row is compared. That happens where
+ * few rows are of the dates or the content type that are asked for, which no statistics tell beforehand.
  * @throws BotFailure DIMENSION_MISMATCH, DB_ERROR, TIMEOUT
  */
 export async function nearest(database: Database, search: Search): Promise<Hit[]> {
@@ -87,8 +95,13 @@ export async function nearest(database: Database, search: Search): Promise<Hit[]
     if (patientId !== undefined) {
       return database.query<HitRow>(inTable(searchPatient, table), [...values, patientId]);
     }
-    const statement = way === 'exact' ? searchExact : searchProject;
-    return database.query<HitRow>(inTable(statement, table), [...values, chunks]);
+    if (way !== 'exact') {
+      const found = await database.query<IndexRow>(inTable(searchProject, table), [...values, chunks]);
+      if (found[0] ? found[0].reached >= chunks : !isNarrow(search)) {
+        return found;
+      }
+    }
+    return database.query<HitRow>(inTable(searchExact, table), [...values, chunks]);
   });
   return rows.map((row) => ({
     resourceType: row.fhir_resource_type,
@@ -98,4 +111,9 @@ export async function nearest(database: Database, search: Search): Promise<Hit[]
     text: row.content_text,
     similarity: 1 - row.distance,
   }));
+}
+
+/** Whether something is asked for by which no index is chosen. Else, nothing found is nothing similar enough. */
+function isNarrow({ contentType, dates }: Search): boolean {
+  return contentType !== undefined || dates.start !== undefined || dates.end !== undefined;
 }

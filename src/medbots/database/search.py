@@ -116,9 +116,7 @@ async def nearest(
             name = {"patient": "search_patient", "exact": "search_exact"}.get(way, "search_project")
             last = wanted.patient_id if way == "patient" else chunks
             chosen = time.perf_counter()
-            rows = await queries.run(
-                connection,
-                name,
+            values = (
                 vector,
                 wanted.project_id,
                 wanted.model_version,
@@ -129,9 +127,14 @@ async def nearest(
                 _EVERYTHING,
                 wanted.limit,
                 last,
-                table=generation,
             )
-            hits = tuple([Hit(row[0], row[1], float(row[5])) async for row in rows])
+            cursor = await queries.run(connection, name, *values, table=generation)
+            rows = await cursor.fetchall()
+            if name == "search_project" and rows and rows[0][6] < chunks:
+                # The index gave up before it had enough, and has left some out.
+                cursor = await queries.run(connection, "search_exact", *values, table=generation)
+                rows = await cursor.fetchall()
+            hits = tuple([Hit(row[0], row[1], float(row[5])) for row in rows])
             ended = time.perf_counter()
     return Found(hits, way, time.perf_counter() - began, ended - chosen)
 
