@@ -44,6 +44,8 @@ class Result:
     """What is known of a run so far."""
 
     dry_run: bool = False
+    whole: bool = True
+    """Whether records are looked at whenever they were changed."""
     report: Report | None = None
     models: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     """Rows by model version, `before` and `after`."""
@@ -85,7 +87,7 @@ def reconcile(
     from medbots.embeddings.reconcile import Wish
 
     opts = options.of(ctx)
-    wish = Wish(inventory.kinds(types), moment.past("--since", since), jobs)
+    wish = Wish(inventory.kinds(types), moment.past("--since", since), jobs, since or "")
     result = _ended(opts, Request(wish, dry_run, direct, restart))
     if result.report and result.report.difference and dry_run and detailed_exitcode:
         raise typer.Exit(DIFFERENT)
@@ -100,7 +102,7 @@ def _ended(opts: options.Options, request: Request) -> Result:
     """
     from medbots.cli import interruption, render_inventory
 
-    result = Result(request.dry_run)
+    result = Result(request.dry_run, whole=request.wish.since is None)
     try:
         with interruption.by_termination():
             wiring.run(_work(opts, request, result))

@@ -48,7 +48,7 @@ def reconciled(opts: options.Options, result: Result, error: errors.MedbotsError
     if result.dry_run:
         _table(opts, report.before)
         left = report.difference
-        render.line(_SAME if not left else f"{_records(left)} to do; nothing was changed.")
+        render.line(_same(result) if not left else f"{_records(left)} to do; nothing was changed.")
         return
     if report.before:
         _table(opts, report.before, title="before")
@@ -63,10 +63,16 @@ def reconciled(opts: options.Options, result: Result, error: errors.MedbotsError
         f"{len(report.failed)} failed, in {result.duration_ms / 1000:.1f} s."
     )
     if error is None:
-        render.line(_SAME)
+        render.line(_same(result))
 
 
 _SAME = "The store is what the server holds."
+
+
+def _same(result: Result) -> str:
+    if result.whole:
+        return _SAME
+    return "What was changed since is as the server holds it; nothing older was compared."
 
 
 def document(result: Result, error: errors.MedbotsError | None) -> dict[str, Any]:
@@ -91,8 +97,8 @@ def document(result: Result, error: errors.MedbotsError | None) -> dict[str, Any
 
 
 def _error(error: errors.MedbotsError) -> dict[str, Any]:
-    shown = {"code": error.code, "message": secret.redact(error.message)}
-    return shown | ({"hint": secret.redact(error.hint)} if error.hint else {})
+    hint = secret.redact(error.hint) if error.hint else None
+    return {"code": error.code, "message": secret.redact(error.message), "hint": hint}
 
 
 def note(opts: options.Options, text: str) -> None:

@@ -19,6 +19,8 @@ class Mark:
     kind: str
     phase: str = "embed"
     """`embed`, then `sweep` (orphans), then `done`."""
+    since: dt.datetime | None = None
+    """Only what was changed from then on is looked at."""
     position: dt.datetime | None = None
     """Last change of the last resource that was looked at."""
     edge: list[str] = field(default_factory=list)
@@ -47,6 +49,7 @@ class Mark:
         """Return it as JSON."""
         return {
             "phase": self.phase,
+            "since": self.since.isoformat() if self.since else None,
             "position": self.position.isoformat() if self.position else None,
             "edge": self.edge,
             "after": self.after,
@@ -57,16 +60,20 @@ class Mark:
     @classmethod
     def of(cls, kind: str, document: Mapping[str, Any]) -> Mark:
         """Return what `document` gave."""
-        position = document["position"]
         return cls(
             kind,
             document["phase"],
-            dt.datetime.fromisoformat(position) if position else None,
+            _moment(document["since"]),
+            _moment(document["position"]),
             list(document["edge"]),
             document["after"],
             Tally.of(document["before"]),
             Tally.of(document["left"]),
         )
+
+
+def _moment(text: str | None) -> Moment:
+    return dt.datetime.fromisoformat(text) if text else None
 
 
 class Checkpoints(Protocol):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from medbots import errors, inventory
 from medbots.embeddings import inventory as looking
 from medbots.embeddings.marks import Checkpoints, Mark
+from medbots.embeddings.together import together
 from medbots.inventory import Standing, Tallies, Version
-
-T = TypeVar("T")
 
 PASSES = 3
 """How often all is looked at, at the most."""
@@ -55,11 +54,14 @@ class Wish:
     """Only what was changed from then on; orphans are found whenever they were left."""
     jobs: int = 4
     """Batches in work at a time."""
+    window: str = ""
+    """`since` as it was asked for, where it is told: `1h` is another instant each time."""
 
     @property
     def arguments(self) -> str:
         """What must be the same for an interrupted run to be gone on with."""
-        return f"{','.join(self.kinds)};{self.since.isoformat() if self.since else ''}"
+        since = self.since.isoformat() if self.since else ""
+        return f"{','.join(self.kinds)};{self.window or since}"
 
 
 @dataclass(slots=True)
@@ -113,6 +115,7 @@ class Reconciler:
         self._embedder = embedder
         self._checkpoints = checkpoints
         self._wish = wish
+        self._since = wish.since
         self._tell = tell
         self._jobs = asyncio.Semaphore(wish.jobs)
         self._failures_in_a_row = 0
@@ -133,10 +136,14 @@ class Reconciler:
             await self._checkpoints.clear()
         kept, report.resumed = await self._checkpoints.load(self._wish.arguments)
         marks = {kind: Mark.of(kind, document) for kind, document in kept.items()}
+        # Where the interrupted run was to begin: what lies before now's `1h` is not done yet.
+        self._since = next((mark.since for mark in marks.values()), self._since)
         for number in range(PASSES):
             report.failed.clear()
             for kind in self._wish.kinds:
-                mark = await self._pass(marks.get(kind) or Mark(kind), keep=number == 0)
+                mark = await self._pass(
+                    marks.get(kind) or Mark(kind, since=self._since), keep=number == 0
+                )
                 if number == 0:
                     report.before[kind] = mark.before
                 report.after[kind] = mark.left
@@ -150,6 +157,9 @@ class Reconciler:
     async def _pass(self, mark: Mark, *, keep: bool) -> Mark:
         """Look at one type once, from where the mark stands, and mend what is wrong."""
         if mark.phase == "embed":
+            if mark.since is not None:
+                # Where it began is to be known even if the first page is not done.
+                await self._keep(mark, keep=keep)
             await self._embed_all(mark, keep=keep)
             mark.phase = "sweep"
         if mark.phase == "sweep":
@@ -170,7 +180,7 @@ class Reconciler:
         ahead: tuple[list[Version], asyncio.Task[None]] | None = None
         resumed = replace(mark)
         try:
-            async for page in self._server.pages(mark.kind, mark.position or self._wish.since):
+            async for page in self._server.pages(mark.kind, mark.position or mark.since):
                 fresh = [one for one in page if not resumed.covers(one)]
                 before, ahead = ahead, (page, asyncio.ensure_future(self._page(mark, fresh)))
                 await self._settle(mark, before, keep=keep)
@@ -254,14 +264,3 @@ class Reconciler:
     async def _gone(self, kind: str, resource_id: str) -> bool:
         async with self._jobs:
             return await self._server.gone(kind, resource_id)
-
-
-async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run coroutines side by side; the first error ends the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(one) for one in coroutines]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +12,7 @@ from medbots import errors
 from medbots.embeddings import chunk_hash, documents
 from medbots.embeddings import contract as contract_module
 from medbots.embeddings import router as router_module
+from medbots.embeddings.together import together
 from medbots.reembedding import Behind, Made, Resource
 
 UNKNOWN = "unknown"
@@ -127,7 +127,7 @@ class Filler:
                     await self._batch(worker, batch)
                     advance(sum(one.chunks for one in batch))
 
-        await _together([work() for _ in range(min(self.jobs, len(todo)))])
+        await together(work() for _ in range(min(self.jobs, len(todo))))
 
     async def _batch(self, worker: Worker, batch: Sequence[Behind]) -> None:
         resources = await worker.read(batch)
@@ -212,16 +212,6 @@ def batches(todo: Sequence[Behind], size: int) -> Iterator[list[Behind]]:
 
 def _family(one: Behind) -> tuple[str, str, str]:
     return one.table, one.model_version, one.kind
-
-
-async def _together(tasks: Sequence[object]) -> None:
-    """Run tasks to their end; the first failure ends the others, and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for task in tasks:
-                group.create_task(task)  # type: ignore[arg-type]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
 
 
 def _refused(failed: dict[str, str]) -> errors.ServerError:

@@ -104,6 +104,26 @@ def test_the_report_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert "and 2 more" in shown.err
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_was_not_compared_is_not_claimed(
+    dry_run: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --since, what is older may differ: no word that the store is what the server holds."""
+    report = Report({"Condition": Tally()}, {"Condition": Tally()})
+    for whole in (True, False):
+        result = Result(dry_run, whole=whole, report=report)
+        render_inventory.reconciled(options.Options(), result, None)
+        shown = capsys.readouterr().out
+        assert ("The store is what the server holds.\n" in shown) is whole
+        assert ("nothing older was compared" in shown) is not whole
+
+
+def test_an_error_without_a_hint_says_so() -> None:
+    """Programs find `hint` in every error, as the contract has it."""
+    document = render_inventory.document(Result(report=Report()), errors.DatabaseError("gone"))
+    assert document["error"] == {"code": "database-error", "message": "gone", "hint": None}
+
+
 def test_progress_is_lines_of_json_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     """Each line of stderr is an event; the last one has the sum."""
     opts = options.Options(format="json")

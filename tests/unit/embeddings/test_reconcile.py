@@ -33,10 +33,10 @@ class Clinic:
         self.checkpoints = FakeCheckpoints()
 
     async def run(
-        self, *, restart: bool = False, since: dt.datetime | None = None
+        self, *, restart: bool = False, since: dt.datetime | None = None, window: str = ""
     ) -> reconcile.Report:
         """Reconcile."""
-        wish = reconcile.Wish((KIND,), since, jobs=2)
+        wish = reconcile.Wish((KIND,), since, jobs=2, window=window)
         run = reconcile.Reconciler(self.server, self.store, self.embedder, self.checkpoints, wish)
         return await run.run(restart=restart)
 
@@ -145,6 +145,22 @@ async def test_what_changed_before_the_mark_is_found_too() -> None:
     assert version(0).id in clinic.store.rows
 
 
+@pytest.mark.parametrize("batches", [1, 4], ids=["first page", "later page"])
+async def test_a_window_that_ends_now_does_not_move_with_the_clock(batches: int) -> None:
+    """`--since 1h`, interrupted and run again later: from where the first run was to begin."""
+    clinic = Clinic()
+    clinic.embedder.down, clinic.embedder.reach = True, batches
+    first, later = version(1).updated, version(8).updated
+    with pytest.raises(errors.UnreachableError):
+        await clinic.run(since=first, window="1h")
+    clinic.embedder.down, clinic.server.since = False, []
+    report = await clinic.run(since=later, window="1h")
+    assert report.resumed == START
+    assert clinic.server.since[-1] == first
+    assert set(clinic.store.rows) == {version(one).id for one in range(1, 10)}
+    assert (report.difference, clinic.checkpoints.marks) == (0, {})
+
+
 @pytest.mark.parametrize("other", ["restart", "arguments"])
 async def test_another_run_begins_anew(other: str) -> None:
     """With --restart, or other arguments, nothing is skipped."""
@@ -191,7 +207,7 @@ async def test_status_counts_and_changes_nothing() -> None:
 
 def test_a_mark_survives_as_json() -> None:
     """A mark is what it was after it was kept."""
-    mark = Mark(KIND, after="x", before=inventory.Tally(3, 1, 2))
+    mark = Mark(KIND, since=START, after="x", before=inventory.Tally(3, 1, 2))
     mark.move([version(1), version(2)])
     mark.move([replace(version(3), updated=version(2).updated)])
     assert mark.covers(version(2))
