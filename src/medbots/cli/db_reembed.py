@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -154,8 +153,7 @@ async def _opened(
         report.project = state.Project(client.project.id, client.project.name)
         changes.expect(report.project, request.expect_project)
         secrets = project_contract.ProjectContract(client, the_manifest.namespace)
-        allowed = os.environ.get(phi_route.SETTING) or await secrets.value(phi_route.SETTING)
-        phi_route.require(settings.llm_router_url, allowed)
+        phi_route.require(settings.llm_router_url, await secrets.phi_hosts())
         made = router.Router(
             settings.llm_router_url,
             settings.llm_api_key,

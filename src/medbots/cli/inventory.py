@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medbots import errors, inventory
-from medbots.cli import options, references, store, wiring
+from medbots.cli import options, project_contract, references, store, wiring
 
 if TYPE_CHECKING:
     from medbots import config
@@ -42,24 +41,19 @@ async def opened(opts: options.Options) -> AsyncIterator[Sides]:
     """Connect to server and database.
 
     Raises:
-        errors.NotAllowedError: the login does not see all of the project.
+        errors.NotAllowedError: the login does not see all of the project, or not its secrets.
         errors.MedbotsError: server or database refuse, or cannot be reached.
     """
-    from medbots import model
     from medbots.database import inventory as store_side
-    from medbots.embeddings import contract, phi_route
     from medbots.medplum import inventory as server_side
-    from medbots.medplum import server
 
     the_manifest = wiring.manifest(opts)
     settings = wiring.settings(opts, the_manifest)
     store.url(settings)
     async with wiring.connected(settings) as client:
         await server_side.require_whole_sight(client)
-        project = server.ProjectServer(client, the_manifest.namespace)
-        found = (await project.read(model.Desired(the_manifest.namespace))).project
-        secrets = {name: one.reveal() for name, one in (found.secrets or {}).items()}
-        works_by = contract.of_secrets(secrets)
+        secrets = project_contract.ProjectContract(client, the_manifest.namespace)
+        works_by = await secrets.read()
         async with store.connected(settings) as connection:
             kept = (connection, client.project.id, works_by.version, works_by.dimension)
             yield Sides(
@@ -70,7 +64,7 @@ async def opened(opts: options.Options) -> AsyncIterator[Sides]:
                 connection,
                 store_side.Store(*kept),
                 works_by,
-                secrets.get(phi_route.SETTING) or os.environ.get(phi_route.SETTING),
+                await secrets.phi_hosts(),
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,15 @@ class ProjectContract:
         live = await self._secrets()
         return contract.of_secrets({name: one.reveal() for name, one in live.items()})
 
-    async def value(self, name: str) -> str | None:
-        """Return one secret; None where the project has none."""
-        found = (await self._secrets()).get(name)
-        return found.reveal() if found else None
+    async def phi_hosts(self) -> str | None:
+        """Return where patient text may go: the project's word, or this environment's without one.
+
+        No environment widens what the project's secret allows.
+        """
+        from medbots.embeddings import phi_route
+
+        found = (await self._secrets()).get(phi_route.SETTING)
+        return (found.reveal() if found else None) or os.environ.get(phi_route.SETTING)
 
     async def write(self, contract: Contract) -> None:
         """Set the three at once: no bot ever reads a mixture."""

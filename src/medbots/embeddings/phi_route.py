@@ -48,10 +48,14 @@ def require(url: str, allowed_hosts: str | None) -> None:
     else:
         permitted = _is_inside(host)
     if not permitted:
-        why = "not among" if allowed_hosts else "outside the private network, and there is no"
+        why, change = "outside the private network, and there is no", f"set {SETTING}={shown}"
+        if allowed_hosts:
+            # The list itself is a secret of the project.
+            why, change = "not among", f"add {shown} to {SETTING}"
         raise errors.NotAllowedError(
             f"patient text may not be sent to {shown}: it is {why} {SETTING}",
-            hint=f"if this router may have patient data, set {SETTING}={shown}",
+            hint=f"if this router may have patient data, {change}; medbots deploy makes it the "
+            "project's secret",
         )
 
 

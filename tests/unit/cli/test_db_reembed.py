@@ -11,7 +11,7 @@ import time
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -500,6 +500,20 @@ class TestRefusals:
         assert clinic.router.requests == 0
         monkeypatch.setenv("LLM_PHI_ALLOWED_HOSTS", "llm.example.com")
         assert clinic.run(*REEMBED).code == 0
+
+    def test_a_router_that_the_project_does_not_allow(
+        self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The project's secret holds for whoever runs it; no environment widens it."""
+        clinic.choose(SAME)
+        monkeypatch.setenv("LLM_ROUTER_URL", "https://llm.example.com")
+        monkeypatch.setenv("LLM_PHI_ALLOWED_HOSTS", "llm.example.com")
+        forbid = {"LLM_PHI_ALLOWED_HOSTS": secret.Secret("llm.hospital.example")}
+        project = clinic.project.project
+        clinic.project.project = replace(project, secrets={**(project.secrets or {}), **forbid})
+        told = clinic.run(*REEMBED)
+        assert told.code == 4
+        assert clinic.router.requests == 0
 
     def test_another_project_in_the_table(self, clinic: Clinic) -> None:
         """Another dimension would end the other project's searches; another alias does not."""

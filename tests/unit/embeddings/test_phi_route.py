@@ -75,8 +75,10 @@ def test_named_hosts() -> None:
 )
 def test_beyond_the_list(url: str, allowed: str) -> None:
     """Where there is a list, it alone counts."""
-    with pytest.raises(errors.NotAllowedError, match="not among"):
+    with pytest.raises(errors.NotAllowedError, match="not among") as caught:
         phi_route.require(url, allowed)
+    assert "to LLM_PHI_ALLOWED_HOSTS" in (caught.value.hint or "")
+    assert "medbots deploy" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
