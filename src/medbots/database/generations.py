@@ -10,20 +10,13 @@ import psycopg
 from psycopg import sql
 
 from medbots import assets, errors
-from medbots.database import builds, table
+from medbots.database import builds, table, table_lock
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
 NAMES = table.GENERATIONS
 """In the order in which bots look for the dimension that they need."""
 CURRENT, NEXT, PREVIOUS = NAMES
-
-_SWITCH_ATTEMPTS = 120
-_SWITCH_PAUSE = 0.5
-_SWITCH_LOCK, _SWITCH_LONG_LOCK = "400ms", "1500ms"
-"""How long searches may queue behind the switch that waits for a statement under way. Autovacuum
-gives way only to who waits for more than a second (`deadlock_timeout`): now and then that long."""
-_SWITCH_LONG_EVERY = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +104,20 @@ async def switch(
 ) -> None:
     """Let a table take the name of the one in use, which becomes the previous one.
 
-    One transaction. It waits only briefly for the statements under way, and tries again: whoever
-    waits for such a lock makes all that come after wait too.
+    One transaction.
 
     Raises:
         errors.DatabaseError: for a minute there was no moment without a long transaction.
     """
-    for attempt in range(1, _SWITCH_ATTEMPTS + 1):
-        long = attempt % _SWITCH_LONG_EVERY == 0
+
+    async def switched(lock_timeout: str) -> None:
         settings = {
             "medbots.generation": name.removeprefix(f"{CURRENT}_"),
-            "lock_timeout": _SWITCH_LONG_LOCK if long else _SWITCH_LOCK,
+            "lock_timeout": lock_timeout,
         }
-        try:
-            await _script(connection, "switch", settings, watch)
-        except errors.DatabaseError as error:
-            last = attempt == _SWITCH_ATTEMPTS
-            if last or not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
-                raise
-            await pause(_SWITCH_PAUSE)
-        else:
-            return
+        await _script(connection, "switch", settings, watch)
+
+    await table_lock.briefly(switched, pause=pause)
 
 
 async def drop(

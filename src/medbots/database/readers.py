@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from medbots.database import connection as connection_module
-from medbots.database import granting, migrations, queries, roles, table
+from medbots.database import granting, migrations, queries, roles, table, table_lock
 
 PREFIX = "medbots_reader_"
 CREATED = "made, for what its project's rows are and not for what they say"
@@ -120,14 +120,18 @@ async def ensure(connection: connection_module.Connection, reader: Reader) -> tu
     Raises:
         errors.NotAllowedError: this login may not make roles, or does not own the tables.
     """
-    with connection_module.translated(doing=f"role {reader.name}"):
-        async with connection.transaction():
+
+    async def ensured(lock_timeout: str) -> list[str]:
+        async with granting.transaction(connection, lock_timeout):
             done = await _ensure_role(connection, reader)
             for name in await roles.tables(connection):
                 columns = COLUMNS.get(name, COLUMNS[table.NAME])
                 done += await _ensure_columns(connection, reader, name, columns)
                 done += await _ensure_policy(connection, reader, name)
-            done += await _ensure_history(connection, reader)
+            return done + await _ensure_history(connection, reader)
+
+    with connection_module.translated(doing=f"role {reader.name}"):
+        done = await table_lock.briefly(ensured)
     return (CREATED,) if done[:1] == [CREATED] else tuple(done)
 
 

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from medbots import errors, secret
 from medbots.database import connection as connection_module
-from medbots.database import granting, table
+from medbots.database import granting, table, table_lock
 
 TABLES = (*table.GENERATIONS, table.TOMBSTONES)
 """All that there may be; those that there are: `tables`."""
@@ -95,15 +95,19 @@ async def ensure(
     Raises:
         errors.NotAllowedError: this login may not make roles, or does not own the tables.
     """
-    with connection_module.translated(doing=f"role {role.name}"):
-        async with connection.transaction():
-            done = [
+
+    async def ensured(lock_timeout: str) -> list[str]:
+        async with granting.transaction(connection, lock_timeout):
+            return [
                 *await _ensure_role(connection, role),
                 *await _ensure_settings(connection, role, search_path),
                 *await _ensure_access(connection, role, search_path),
                 *await _ensure_grants(connection, role),
                 *await _ensure_policies(connection, role),
             ]
+
+    with connection_module.translated(doing=f"role {role.name}"):
+        done = await table_lock.briefly(ensured)
     return (CREATED,) if done[:1] == [CREATED] else tuple(done)
 
 
