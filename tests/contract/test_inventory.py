@@ -127,3 +127,13 @@ async def test_what_is_lifted_is_no_longer_in_the_way(subject: Subject) -> None:
         await turn.lift([blocked, ahead])
     assert await subject.standing(blocked) is Standing.MISSING
     assert await subject.standing(ahead) is Standing.STALE
+
+
+async def test_the_time_goes_on_under_the_locks(subject: Subject) -> None:
+    """What is read under the locks is read after the time that was told."""
+    async with subject.store.alone(KIND, [version(0).id]) as turn:
+        first, second = await turn.now(), await turn.now()
+    assert first.tzinfo is not None
+    assert first <= second
+    if not isinstance(subject.store, fakes.FakeStore):
+        assert first < second

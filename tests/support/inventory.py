@@ -85,6 +85,7 @@ class FakeStore:
     rows: dict[str, Version] = field(default_factory=dict)
     tombstones: dict[str, Version] = field(default_factory=dict)
     locked: set[str] = field(default_factory=set)
+    clock: dt.datetime = START + dt.timedelta(days=30)
 
     async def compare(self, kind: str, versions: Sequence[Version]) -> dict[str, Standing]:
         """Judge by the rules of the real one."""
@@ -125,6 +126,10 @@ class FakeTurn:
     """Works on a locked store."""
 
     store: FakeStore
+
+    async def now(self) -> dt.datetime:
+        """Return the store's time."""
+        return self.store.clock
 
     async def remove(self, ids: Sequence[str], until: dt.datetime) -> int:
         """Delete rows and leave tombstones."""

@@ -89,6 +89,13 @@ class Store:
             self._connection, name, self._project_id, *values, table=table or self._table
         )
 
+    async def clock(self) -> dt.datetime:
+        """Return the time inside `working`, in which it does not stand still."""
+        cursor = await self._connection.execute("SELECT clock_timestamp()")
+        now: dt.datetime
+        ((now,),) = await cursor.fetchall()
+        return now
+
     async def _tables(self) -> list[str]:
         try:
             cursor = await queries.run(self._connection, "bulk_generations")
@@ -121,6 +128,10 @@ class Turn:
         self._store = store
         self._kind = kind
         self._tables = tables
+
+    async def now(self) -> dt.datetime:
+        """Return the database's time: this machine's clock may be wrong."""
+        return await self._store.clock()
 
     async def remove(self, ids: Sequence[str], until: dt.datetime) -> int:
         """Delete every row, mark the resources as gone until an instant; return how many had any.

@@ -37,6 +37,10 @@ class Server(Protocol):
 class Turn(Protocol):
     """The store while nobody else writes the resources that were named."""
 
+    async def now(self) -> dt.datetime:
+        """Return the store's time: this machine's clock may be wrong."""
+        ...
+
     async def remove(self, ids: Sequence[str], until: dt.datetime) -> int:
         """Delete every row, mark the resources as gone until then; return how many had any."""
         ...

@@ -253,7 +253,7 @@ class Reconciler:
         """Delete the rows of those that are gone for sure."""
         async with self._store.alone(mark.kind, ids) as turn:
             # Before the read: no version made until now can be the current one if it finds none.
-            until = dt.datetime.now(dt.UTC)
+            until = await turn.now()
             gone = await together(self._gone(mark.kind, one) for one in ids)
             orphans = [one for one, is_gone in zip(ids, gone, strict=True) if is_gone]
             removed = await turn.remove(orphans, until) if orphans else 0

@@ -74,6 +74,17 @@ async def test_only_what_a_direct_read_does_not_find_is_an_orphan() -> None:
     assert clinic.store.locked == set()
 
 
+async def test_what_is_gone_may_come_back_at_once() -> None:
+    """A record is gone until now by the store's clock: one here that is fast would keep it out."""
+    clinic = Clinic(0)
+    gone = version(0)
+    clinic.store.rows = {gone.id: gone}
+    clinic.store.clock = START + dt.timedelta(minutes=1)
+    assert (await clinic.run()).deleted == 1
+    again = replace(gone, version="v3", updated=clinic.store.clock + dt.timedelta(seconds=1))
+    assert await clinic.store.compare(KIND, [again]) == {again.id: inventory.Standing.MISSING}
+
+
 async def test_what_is_withheld_is_right() -> None:
     """A tombstone of the very version: no difference, no run."""
     clinic = Clinic(1)
