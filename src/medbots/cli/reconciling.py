@@ -119,9 +119,10 @@ async def index_aside(
         return
     rows = await table.count(connection)
     index = indexes.of_model(await indexes.find(connection), sides.contract.version)
-    missing = resources - await _embedded(sides)
+    # Only a small table is counted: this reads all of it.
+    missing = resources - await _embedded(sides) if rows < _SMALL else 0
     with render_watch.Watcher(opts, sides.settings, quiet=True) as watch:
-        if index is not None and rows < _SMALL and missing > _SHARE * max(rows, missing):
+        if index is not None and missing > _SHARE * max(rows, missing):
             render_inventory.note(
                 opts,
                 f"the vector index is built anew at the end, which is faster for {missing} "
