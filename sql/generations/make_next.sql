@@ -62,6 +62,16 @@ BEGIN
 
   EXECUTE format('ALTER TABLE public.clinical_embeddings_next OWNER TO %s', owner);
 
+  -- What new tables grant by default, the one in use may have lost again.
+  FOR one IN
+    SELECT DISTINCT a.grantee FROM pg_class c, aclexplode(c.relacl) a
+    WHERE c.oid = 'public.clinical_embeddings_next'::regclass AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE format(
+      'REVOKE ALL ON public.clinical_embeddings_next FROM %s',
+      CASE WHEN one.grantee = 0 THEN 'PUBLIC' ELSE one.grantee::regrole::text END
+    );
+  END LOOP;
   FOR one IN
     SELECT a.grantee, a.privilege_type AS privilege, a.is_grantable, '' AS columns
     FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = current AND a.grantee <> c.relowner
