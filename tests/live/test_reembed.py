@@ -7,17 +7,15 @@ import dataclasses
 import itertools
 import threading
 import time
-import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import psycopg
 import pytest
 from psycopg import sql
 
 from medbots.embeddings import chunk_hash, contract
-from tests.live import medplum, polling, projects, router
+from tests.live import database, medplum, polling, projects, router
 from tests.live import stage as stage_module
 from tests.live.medplum import Json, Session
 from tests.live.stage import Stage
@@ -43,24 +41,6 @@ FROM (VALUES (%s::uuid, %s::text)) AS given (id, text)
 """
 
 
-@contextlib.contextmanager
-def own_database(target: Target) -> Iterator[Target]:
-    """Give the target with a database that no other project uses."""
-    name = f"live_reembed_{uuid.uuid4().hex[:12]}"
-    parts = urllib.parse.urlsplit(target.database_url)
-    with psycopg.connect(target.database_url, autocommit=True) as owner:
-        try:
-            owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        except psycopg.errors.InsufficientPrivilege:
-            pytest.skip("the database's owner may not make databases")
-        try:
-            url = parts._replace(path=f"/{name}").geturl()
-            yield dataclasses.replace(target, database_url=url)
-        finally:
-            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-            owner.execute(drop)
-
-
 @pytest.fixture(scope="module")
 def moved(
     super_admin: Session, target: Target, tmp_path_factory: pytest.TempPathFactory
@@ -73,7 +53,7 @@ def moved(
     try:
         with (
             router.running(*further) as url,
-            own_database(target.with_router(url, None)) as alone,
+            database.of_its_own(target.with_router(url, None)) as alone,
             stage_module.of(clinic, alone, folder) as stage,
         ):
             stage.deploy()
