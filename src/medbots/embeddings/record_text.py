@@ -124,13 +124,11 @@ class RecordTexts:
     def _read(self, process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop) -> None:
         """Hand each line to the loop, in a thread of its own."""
         assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
-        try:
-            for line in process.stdout:
-                loop.call_soon_threadsafe(self._take, process, json.loads(line))
+        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+            with contextlib.suppress(ValueError):  # No JSON: what it says is not to be understood.
+                for line in process.stdout:
+                    loop.call_soon_threadsafe(self._take, process, json.loads(line))
             loop.call_soon_threadsafe(self._ended, process)
-        except (RuntimeError, ValueError):
-            # The loop is closed: nobody waits any more.
-            return
 
     def _take(self, process: subprocess.Popen[bytes], message: Json) -> None:
         if message["kind"] == "ask":

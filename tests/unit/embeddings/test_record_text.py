@@ -156,6 +156,29 @@ async def test_one_that_is_killed_starts_again(program: tuple[Path, Path]) -> No
     assert isinstance(again[0], Text)
 
 
+async def test_what_a_module_logs_is_no_answer(
+    program: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Bots log by console.log: modules of one's own that do so spoil no text."""
+    monkeypatch.setattr(record_text, "_SECONDS", 5.0)
+    own = tmp_path / "own.js"
+    own.write_text(
+        "exports.serve = async () => {\n"
+        "  for await (const line of require('node:readline').createInterface(process.stdin)) {\n"
+        "    console.log('embedding a record'); console.info('again');\n"
+        "    const { id } = JSON.parse(line);\n"
+        "    const found = { kind: 'record', id, chunks: [['note', 'S', 'Asthma']], hash: 'h' };\n"
+        "    process.stdout.write(JSON.stringify({ ...found, patientId: null }) + '\\n');\n"
+        "  }\n"
+        "};\n",
+        encoding="utf-8",
+    )
+    async with made((program[0], own)) as texts:
+        (found,) = await texts.texts([condition("a")])
+    assert isinstance(found, Text)
+    assert found.chunks == (("note", "S", "Asthma"),)
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> record_text.RecordTexts:
     """Return a maker of texts whose process runs this Python."""
     script = folder / "stand_in.py"
@@ -171,6 +194,16 @@ async def test_a_text_that_never_ends_is_given_up(
     monkeypatch.setattr(record_text, "_SECONDS", 0.5)
     async with stand_in(monkeypatch, tmp_path, "import time; time.sleep(60)") as texts:
         assert await texts.texts([condition("a"), condition("b")]) == ["EMBEDDING_ERROR"] * 2
+        assert texts._process is None
+
+
+async def test_what_is_no_answer_ends_it_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody waits for a process that says what cannot be understood."""
+    code = "print('hello', flush=True); import time; time.sleep(60)"
+    async with stand_in(monkeypatch, tmp_path, code) as texts, asyncio.timeout(10):
+        assert await texts.texts([condition("a")]) == ["EMBEDDING_ERROR"]
         assert texts._process is None
 
 
