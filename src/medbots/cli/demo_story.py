@@ -14,6 +14,7 @@ from medbots.bots import deployed, execution, words
 from medbots.checks import verification
 from medbots.cli import changes, db, db_report, options, render, render_checks, verify, wiring
 from medbots.database import connection as connection_module
+from medbots.database import extension
 from medbots.demo import arrival, loader, sample, visit
 from medbots.embeddings import contract
 from medbots.medplum import auth
@@ -155,7 +156,7 @@ async def _sample(opts: options.Options, story: Story, settings: config.Settings
         raise AssertionError("the profile of a local stack names its database")
     async with wiring.connected(settings) as client:
         bots = await _bots(client, namespace)
-        connection = await connection_module.connect(settings.database_url)
+        connection = await extension.connect(settings.database_url)
         try:
             with story.step("load", "load sample patients") as step:
                 loaded = await _load(opts, story, settings, resources)

@@ -58,10 +58,10 @@ async def connected(
     Raises:
         errors.MedbotsError: there is no URL, or the database does not take it.
     """
-    from medbots.database import connection
+    from medbots.database import extension
 
     where, setting = url(settings)
-    made = await connection.connect(where, setting=setting, notices=notices)
+    made = await extension.connect(where, setting=setting, notices=notices)
     try:
         yield made
     finally:

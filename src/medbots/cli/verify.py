@@ -113,7 +113,7 @@ async def _verified(opts: options.Options, choice: Choice, *, strict: bool) -> R
 def target_of(opts: options.Options, *, strict: bool, looks: bool = True) -> Target:
     """Put together what is looked at; nothing is opened yet."""
     from medbots.checks import rows, target
-    from medbots.database import connection, status
+    from medbots.database import extension, status
     from medbots.embeddings import router
     from medbots.medplum import code, health, server
 
@@ -124,7 +124,7 @@ def target_of(opts: options.Options, *, strict: bool, looks: bool = True) -> Tar
         server=lambda client: server.ProjectServer(client, the_manifest.namespace),
         code=code.read,
         health=lambda: health.read(settings.base_url, settings.origin("base_url")),
-        database=connection.connect,
+        database=extension.connect,
         store=status.read,
         router=router.Router(
             settings.llm_router_url,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from medbots import errors
+from medbots import errors, secret
 from medbots.database import builds
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
@@ -84,6 +84,34 @@ async def ensure(
         watch.statement("search path", f"{path.as_string(connection)};")
     await connection.execute(path)
     return found
+
+
+async def use(connection: connection_module.Connection) -> None:
+    """Let a session find pgvector's types and operators, wherever they were installed."""
+    found = await find(connection)
+    path = search_path(found.schema if found else "public")
+    await connection.execute("SELECT set_config('search_path', %s, false)", [path])
+
+
+async def connect(
+    url: secret.Secret,
+    *,
+    setting: str = connection_module.SETTING,
+    notices: connection_module.Notices | None = None,
+) -> connection_module.Connection:
+    """Return a connection, as `connection.connect` does, by which pgvector can be used.
+
+    Raises:
+        errors.MedbotsError: as there.
+    """
+    made = await connection_module.connect(url, setting=setting, notices=notices)
+    try:
+        with connection_module.translated():
+            await use(made)
+    except errors.MedbotsError:
+        await made.close()
+        raise
+    return made
 
 
 def search_path(schema: str) -> str:

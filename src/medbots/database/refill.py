@@ -64,10 +64,8 @@ class Refill:
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[connection_module.Connection]:
         async with self.connect() as connection:
-            vector = await extension.find(connection)
-            path = extension.search_path(vector.schema) if vector else "public"
-            for name, value in {"search_path": path, "statement_timeout": "15min"}.items():
-                await connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+            await extension.use(connection)
+            await connection.execute("SET statement_timeout = '15min'")
             yield connection
 
 
