@@ -9,7 +9,7 @@ from medbots import desired, errors, model, state
 from medbots.cli import store
 
 if TYPE_CHECKING:
-    from medbots import config
+    from medbots import config, secret
     from medbots.embeddings.contract import Contract
     from medbots.plan import Change, Plan
 
@@ -42,7 +42,8 @@ async def review(plan: Plan, actual: state.ServerState, settings: config.Setting
         return plan
     said = f"{old.version} → {new.version}"
     try:
-        reason = await _reason(plan.project.id, new, settings)
+        url = live[desired.DATABASE_SECRET]
+        reason = await _reason(plan.project.id, new, settings, url)
     except errors.MedbotsError as error:
         note = (
             f"{said}: searches find only what this model has embedded, and the database could not "
@@ -70,11 +71,24 @@ def _with(plan: Plan, moving: list[Change], *, note: str = "", skip: str = "") -
     return replace(plan, changes=changes)
 
 
-async def _reason(project_id: str, new: Contract, settings: config.Settings) -> str:
-    """Return what the new model's searches would lack; nothing where they find all."""
-    from medbots.database import connection, generations, refill
+async def _reason(
+    project_id: str, new: Contract, settings: config.Settings, url: secret.Secret
+) -> str:
+    """Return what the new model's searches would lack; nothing where they find all.
+
+    Args:
+        project_id: whose bots.
+        new: what they are to work by.
+        settings: which name the database.
+        url: by which the bots find theirs.
+
+    Raises:
+        errors.StateError: the bots use another database than the settings name.
+    """
+    from medbots.database import connection, generations, refill, whose
 
     async with store.connected(settings) as made:
+        await whose.require(made, project_id, url)
         with connection.translated():
             tables = await generations.find(made)
             table = generations.of_dimension(tables, new.dimension)

@@ -9,6 +9,7 @@ from medbots import errors, state
 from medbots.cli import changes, db_report, options, project_contract, prompts, store, wiring
 
 if TYPE_CHECKING:
+    from medbots.database.connection import Connection
     from medbots.database.leavings import Leaving
     from medbots.database.step import Wish
 
@@ -33,23 +34,39 @@ def drop_previous(
 async def _look(
     opts: options.Options, report: db_report.Report, expect_project: str | None
 ) -> tuple[Wish, tuple[Leaving, ...]]:
-    """Return what no bot uses.
+    """Return what no bot uses."""
+    from medbots.database import leavings
+
+    settings = wiring.settings(opts, wiring.manifest(opts))
+    report.database = store.name(settings)
+    async with store.connected(settings) as connection:
+        project = await _agreed(opts, report, connection, expect_project)
+        wish = store.wish(settings, project.id)
+        return wish, await leavings.look(connection, wish)
+
+
+async def _agreed(
+    opts: options.Options,
+    report: db_report.Report,
+    connection: Connection,
+    expect_project: str | None = None,
+) -> state.Project:
+    """Return the login's project, whose bots work by the model that the settings name.
 
     Raises:
-        errors.StateError: the bots do not work by the model that the settings name.
+        errors.StateError: they do not, or use another database.
     """
-    from medbots.database import leavings
     from medbots.embeddings import contract
 
     the_manifest = wiring.manifest(opts)
     settings = wiring.settings(opts, the_manifest)
-    report.database = store.name(settings)
     async with wiring.connected(settings) as client:
         report.project = state.Project(client.project.id, client.project.name)
         changes.expect(report.project, expect_project)
         secrets = project_contract.ProjectContract(client, the_manifest.namespace)
+        await secrets.require_database(connection)
         used, named = await secrets.read(), contract.of_settings(settings)
-        report.requests = client.requests
+        report.requests += client.requests
     if used != named:
         raise errors.StateError(
             f"the bots work by {used.version} (the project's secrets), and the settings name "
@@ -57,9 +74,7 @@ async def _look(
             hint="medbots db migrate --reembed moves the bots to the model of the settings; or set "
             "EMBEDDING_MODEL, EMBEDDING_DIM and EMBEDDING_PREFIX_MODE to what the bots work by",
         )
-    wish = store.wish(settings, report.project.id)
-    async with store.connected(settings) as connection:
-        return wish, await leavings.look(connection, wish)
+    return report.project
 
 
 async def _remove(
@@ -75,6 +90,8 @@ async def _remove(
             store.connected(settings) as connection,
             lock.alone(connection, schema.LOCK_WAIT_SECONDS),
         ):
+            # The answer may have taken long; nobody changes the model while the lock is held.
+            await _agreed(opts, report, connection)
             now = await leavings.look(connection, wish)
             if [(one.table, one.models) for one in now] != [
                 (one.table, one.models) for one in found

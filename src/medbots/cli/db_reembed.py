@@ -172,6 +172,7 @@ async def _seen(run: _Run, connection: Connection, request: Request) -> sight_mo
     from medbots.embeddings import contract
     from medbots.embeddings import refill as refill_module
 
+    await run.secrets.require_database(connection)
     old, new = await run.secrets.read(), contract.of_settings(run.settings)
     wish = store.wish(run.settings, run.project.id)
     outlook = await changeover.look(connection, wish)

@@ -42,6 +42,7 @@ async def opened(opts: options.Options) -> AsyncIterator[Sides]:
 
     Raises:
         errors.NotAllowedError: the login does not see all of the project, or not its secrets.
+        errors.StateError: the bots use another database.
         errors.MedbotsError: server or database refuse, or cannot be reached.
     """
     from medbots.database import inventory as store_side
@@ -55,6 +56,7 @@ async def opened(opts: options.Options) -> AsyncIterator[Sides]:
         secrets = project_contract.ProjectContract(client, the_manifest.namespace)
         works_by = await secrets.read()
         async with store.connected(settings) as connection:
+            await secrets.require_database(connection)
             kept = (connection, client.project.id, works_by.version, works_by.dimension)
             yield Sides(
                 the_manifest,

@@ -10,6 +10,7 @@ from medbots import errors
 
 if TYPE_CHECKING:
     from medbots import secret
+    from medbots.database.connection import Connection
     from medbots.embeddings.contract import Contract
     from medbots.medplum.client import Client
 
@@ -44,6 +45,18 @@ class ProjectContract:
 
         found = (await self._secrets()).get(phi_route.SETTING)
         return (found.reveal() if found else None) or os.environ.get(phi_route.SETTING)
+
+    async def require_database(self, connection: Connection) -> None:
+        """Raise unless the bots use the database of this connection.
+
+        Raises:
+            errors.StateError: they use another one, or none.
+        """
+        from medbots import desired
+        from medbots.database import whose
+
+        url = (await self._secrets()).get(desired.DATABASE_SECRET)
+        await whose.require(connection, self._client.project.id, url)
 
     async def write(self, contract: Contract) -> None:
         """Set the three at once: no bot ever reads a mixture."""

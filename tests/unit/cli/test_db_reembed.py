@@ -20,10 +20,11 @@ import pytest
 
 from medbots import __main__ as boundary
 from medbots import config, secret, state
-from medbots.cli import wiring
+from medbots.cli import prompts, wiring
 from medbots.database import changeover, generations
 from medbots.embeddings import chunk_hash, contract
 from medbots.embeddings import router as router_module
+from medbots.medplum import inventory as medplum_inventory
 from medbots.medplum import server, strict  # noqa: F401 - strict is made of the real server
 from tests.support import docs, embedded, fake_server, specs, store
 from tests.support import postgres as support
@@ -131,7 +132,6 @@ def clinic(
 ) -> Iterator[Clinic]:
     """The project behind the command line, whose bots work by the old model."""
     live = {name: secret.Secret(value) for name, value in OLD.secrets().items()}
-    live["DATABASE_URL"] = secret.Secret("postgresql://bots@nowhere/none")
     fake = fake_server.FakeServer(state.Project(store.PROJECT, "Clinic", frozenset({"bots"}), live))
 
     @asynccontextmanager
@@ -174,6 +174,7 @@ def clinic(
 
     with postgres_server.database(template) as database:
         monkeypatch.setenv("MEDBOTS_DATABASE_URL", database.url.reveal())
+        live["DATABASE_URL"] = database.url
         yield Clinic(fake, database.url.reveal(), router, run, choose)
 
 
@@ -187,6 +188,42 @@ def expected(model: contract.Contract, rows: list[Any]) -> list[Any]:
     for row in rows:
         texts.setdefault(row[0], []).append(chunk_hash.Chunk("note", "Text", row[4]))
     return [(*row[:5], chunk_hash.content_hash(model.version, texts[row[0]])) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        REEMBED,
+        (*REEMBED[:-1], "--dry-run"),
+        DROP,
+        ("embeddings", "status"),
+        ("embeddings", "reconcile", "--direct"),
+        ("embeddings", "reconcile", "--dry-run"),
+    ],
+    ids=" ".join,
+)
+def test_another_database_than_the_bots_is_refused(
+    command: tuple[str, ...],
+    clinic: Clinic,
+    postgres: support.Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No verb that speaks of the bots' vectors reads or writes those of another database."""
+
+    async def seen(_: object) -> None:
+        """Let the login see all."""
+
+    monkeypatch.setattr(medplum_inventory, "require_whole_sight", seen)
+    live = clinic.project.project.secrets or {}
+    own = {**live, "DATABASE_URL": postgres.url}
+    clinic.project.project = replace(clinic.project.project, secrets=own)
+    clinic.choose(SAME if "--reembed" in command else OLD)
+    told = clinic.run(*command)
+    assert (told.code, told.out) == (1, "")
+    assert "the bots use another database" in told.err
+    assert postgres.name in told.err
+    assert clinic.router.inputs == []
+    assert clinic.project.writes == 0
 
 
 def test_another_dimension(clinic: Clinic) -> None:
@@ -559,6 +596,26 @@ class TestRefusals:
         assert clinic.run("db", "migrate", "--drop-previous", "--non-interactive").code == 64
         assert clinic.rows(model=OLD.version) != []
 
+    @pytest.mark.parametrize("model", [SAME, WIDE], ids=["same", "wide"])
+    def test_bots_that_are_moved_back_before_the_answer(
+        self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch, model: contract.Contract
+    ) -> None:
+        """While the question stands, somebody has the bots work by the old model: it stays."""
+        clinic.choose(model)
+        assert clinic.run(*REEMBED).code == 0
+        before = clinic.rows(), clinic.tables()
+
+        def answer(*_: object) -> None:
+            project = clinic.project.project
+            back = {name: secret.Secret(one) for name, one in OLD.secrets().items()}
+            clinic.project.project = replace(project, secrets={**(project.secrets or {}), **back})
+
+        monkeypatch.setattr(prompts, "confirm", answer)
+        told = clinic.run(*DROP)
+        assert told.code == 1
+        assert OLD.version in told.err
+        assert (clinic.rows(), clinic.tables()) == before
+
     def test_a_table_that_is_still_there(self, clinic: Clinic) -> None:
         """A third dimension waits until the first is dropped, which is said and can be done."""
         clinic.choose(WIDE)
@@ -646,6 +703,19 @@ class TestDeploy:
         told = clinic.run("plan")
         assert told.code == 0, told.err
         assert "MEDBOTS_DATABASE_URL is not set" in told.err
+        assert "medbots db migrate --reembed" in told.err
+
+    def test_it_does_not_ask_another_database_than_the_bots(
+        self, clinic: Clinic, postgres: support.Database
+    ) -> None:
+        """An empty one lacks nothing: that says nothing of the bots' own."""
+        live = clinic.project.project.secrets or {}
+        own = {**live, "DATABASE_URL": postgres.url}
+        clinic.project.project = replace(clinic.project.project, secrets=own)
+        clinic.choose(SAME)
+        told = clinic.run("plan")
+        assert told.code == 0, told.err
+        assert "could not be asked (the bots use another database)" in told.err
         assert "medbots db migrate --reembed" in told.err
 
 
