@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any
 
 import psycopg
@@ -10,12 +11,13 @@ import pytest
 from psycopg import sql
 
 from medbots import errors, secret
-from medbots.database import connection, maintenance, search, upkeep
+from medbots.database import connection, leavings, maintenance, search, upkeep
 from tests.support import postgres as support
 from tests.support import store
-from tests.support.shelf import INDEX, MODEL, Shelf
+from tests.support.shelf import DIMENSION, INDEX, MODEL, Shelf
 
 TABLE = "public.clinical_embeddings"
+OTHER = MODEL.replace("embedding-model", "other")
 LEFT_OVER = f"{INDEX}_ccnew"
 
 
@@ -118,6 +120,130 @@ def test_left_overs_go_and_a_missing_index_comes(shelf: Shelf) -> None:
     assert _steps(done)["index", INDEX] == "done"
     assert LEFT_OVER not in _indexes(shelf)
     assert INDEX in _indexes(shelf)
+
+
+def test_an_index_that_was_just_built_is_not_rebuilt(shelf: Shelf) -> None:
+    """A dry run and the run name the same steps: the missing index is built once, then vacuum."""
+    shelf.fill(300)
+    shelf.churn(0.3)
+    with shelf.connect() as owner:
+        owner.execute(f"DROP INDEX {INDEX}")
+    planned = shelf.json("db", "maintain", "--dry-run")
+    assert _steps(planned) == {
+        ("index", INDEX): "planned",
+        ("analyze", TABLE): "planned",
+        ("vacuum", TABLE): "planned",
+    }
+    done = shelf.json("db", "maintain")
+    assert _steps(done) == dict.fromkeys(_steps(planned), "done")
+    again = shelf.json("db", "maintain")
+    assert again["summary"] == {"due": 0, "done": 0}
+    assert [one["kind"] for one in again["steps"]] == ["index", "analyze", "reindex", "vacuum"]
+
+
+def test_an_index_built_beside_old_churn_is_not_worn(shelf: Shelf) -> None:
+    """What was deleted before a migration built the index is no reason to build it again."""
+    shelf.fill(300)
+    shelf.churn(0.6)
+    with shelf.connect() as owner:
+        owner.execute(f"DROP INDEX {INDEX}")
+    code, _, _ = shelf.run("db", "migrate")
+    assert code == 0
+    assert _steps(shelf.json("db", "maintain"))["reindex", INDEX] == "skipped"
+
+
+def test_deleted_rows_of_another_model_do_not_wear_the_index(shelf: Shelf) -> None:
+    """After an earlier model's rows are dropped, the index that never had them stays as it is."""
+    shelf.fill(100)
+    shelf.fill(300, model=OTHER)
+    wish = store.wish(dimension=DIMENSION)
+    assert wish.model_version == MODEL
+
+    async def drop_previous() -> list[str]:
+        async with store.connected(secret.Secret(shelf.url)) as owner:
+            found = (leavings.Leaving(TABLE, False, (OTHER,), 300, 0),)
+            return [step.key async for step in leavings.remove(owner, wish, found)]
+
+    assert asyncio.run(drop_previous()) == [OTHER]
+    done = shelf.json("db", "maintain")
+    assert _steps(done)["reindex", INDEX] == "skipped"
+    assert _steps(done)["vacuum", TABLE] == "done"
+
+
+def test_a_length_that_no_table_has(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of another length are refused, as by db migrate; no index is built for them."""
+    shelf.fill(20)
+    before = _indexes(shelf)
+    monkeypatch.setenv("EMBEDDING_DIM", "8")
+    for args in (("db", "maintain", "--dry-run"), ("db", "maintain")):
+        code, _, err = shelf.run(*args)
+        assert code == 1
+        assert "holds vectors of 16 dimensions; the manifest says 8" in err
+        assert "EMBEDDING_DIM=16" in err
+    assert _indexes(shelf) == before
+
+
+def test_a_model_that_has_no_row(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No index is built for it, and the run says that its searches find nothing."""
+    shelf.fill(20)
+    before = _indexes(shelf)
+    monkeypatch.setenv("EMBEDDING_MODEL", "another")
+    done = shelf.json("db", "maintain")
+    assert _indexes(shelf) == before
+    (step,) = [one for one in done["steps"] if one["kind"] == "index"]
+    version = MODEL.replace("embedding-model", "another")
+    assert (step["target"], step["status"]) == (f"{INDEX}_{_digest(version)}", "skipped")
+    assert step["reason"] == f"no row is of {version}, which the settings name"
+    code, _, err = shelf.run("db", "maintain")
+    assert code == 0
+    assert f"warning: no row is of {version}" in err
+
+
+def test_the_name_of_a_second_models_index(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step names the index that it builds, not the one that stands."""
+    shelf.fill(20)
+    shelf.fill(20, model=OTHER)
+    monkeypatch.setenv("EMBEDDING_MODEL", "other")
+    done = shelf.json("db", "maintain")
+    assert _steps(done)["index", f"{INDEX}_{_digest(OTHER)}"] == "done"
+    assert f"{INDEX}_{_digest(OTHER)}" in _indexes(shelf)
+
+
+def test_an_index_of_a_model_without_rows_goes(shelf: Shelf) -> None:
+    """It is named and dropped; not while a project without rows may be about to use it."""
+    shelf.fill(20)
+    stray = f"{INDEX}_stray"
+    with shelf.connect() as owner:
+        owner.execute(
+            f"CREATE INDEX {stray} ON clinical_embeddings "
+            f"USING hnsw (embedding halfvec_cosine_ops) WHERE model_version = '{OTHER}'"
+        )
+    wish = store.wish(store.OTHER_PROJECT, dimension=DIMENSION)
+    asyncio.run(store.initialised(secret.Secret(shelf.url), wanted=wish))
+    kept = shelf.json("db", "maintain")
+    assert _steps(kept)["drop", stray] == "skipped"
+    (step,) = [one for one in kept["steps"] if (one["kind"], one["target"]) == ("drop", stray)]
+    assert f"project {store.OTHER_PROJECT} has no rows yet" in step["reason"]
+    shelf.fill(1, store.OTHER_PROJECT)
+    gone = shelf.json("db", "maintain")
+    assert _steps(gone)["drop", stray] == "done"
+    assert _indexes(shelf) & {stray, INDEX} == {INDEX}
+
+
+def test_a_foreign_invalid_index(shelf: Shelf) -> None:
+    """It is left, and the statement that mends it is named: nothing of medbots builds it."""
+    with shelf.connect() as owner:
+        owner.execute("CREATE INDEX my_own ON clinical_embeddings (created_at)")
+        owner.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'my_own'::regclass"
+        )
+    (step,) = [one for one in shelf.json("db", "maintain")["steps"] if one["target"] == "my_own"]
+    assert step["status"] == "skipped"
+    assert step["reason"].endswith("REINDEX INDEX CONCURRENTLY public.my_own")
+
+
+def _digest(model_version: str) -> str:
+    return hashlib.sha256(model_version.encode()).hexdigest()[:8]
 
 
 def test_reindex_drops_what_an_earlier_one_left(shelf: Shelf) -> None:

@@ -52,11 +52,11 @@ class Shelf:
         """Connect as the owner."""
         return psycopg.connect(self.url, autocommit=True)
 
-    def fill(self, rows: int, project: str = store.PROJECT) -> None:
+    def fill(self, rows: int, project: str = store.PROJECT, model: str = MODEL) -> None:
         """Add rows of random vectors, the same ones in each run."""
         with self.connect() as connection:
             connection.execute("SELECT setseed(0.5)")
-            connection.execute(_FILL, [project, DIMENSION, MODEL, rows])
+            connection.execute(_FILL, [project, DIMENSION, model, rows])
 
     def churn(self, share: float) -> None:
         """Delete a share of the rows."""

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def progress(opts: options.Options, done: Done) -> None:
-    """Say on stderr, beside JSON, what has just been done."""
+    """Say on stderr, what has just been done, and what is wrong."""
     if done.ran and not opts.json:
         render.note(f"{done.step.kind} {done.step.target}: {_took(done)}")
-        if done.note:
-            render.note(f"warning: {done.note}")
+    if done.note and not opts.json:
+        render.note(f"warning: {done.note}")
 
 
 def steps(opts: options.Options, report: Report, error: errors.MedbotsError | None = None) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from medbots.database import builds, queries, table
+from medbots.database import builds, queries, table, wear
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
@@ -123,24 +125,50 @@ async def ensure(
     current = of_model(found, model_version)
     if _serves(current):
         return False
-    known = name_on(on)
-    taken = False
+    standing = []
     for index in found:
         if _left_over(index):
             continue
         unused = (
-            index.name == known
+            index.name == name_on(on)
             and not shared
             and not await _has_rows(connection, index.model_version, on)
         )
         if unused or index is current:
             await builds.drop(connection, index.name, concurrently=rows > 0, watch=watch)
-        elif index.name == known:
-            taken = True
-    suffix = hashlib.sha256(model_version.encode()).hexdigest()[:8]
-    name = f"{known}_{suffix}" if taken else known
-    await builds.create(connection, name, _definition(model_version, on), rows=rows, watch=watch)
+        else:
+            standing.append(index)
+    name = free_name(standing, model_version, on)
+    await build(connection, name, _definition(model_version, on), on=on, rows=rows, watch=watch)
     return True
+
+
+def free_name(standing: Sequence[Index], model_version: str, on: str = table.NAME) -> str:
+    """Return the name for a model's index beside those that stay: the well-known one, if free."""
+    known = name_on(on)
+    if all(one.name != known for one in standing):
+        return known
+    return f"{known}_{hashlib.sha256(model_version.encode()).hexdigest()[:8]}"
+
+
+async def build(
+    connection: connection_module.Connection,
+    name: str,
+    definition: sql.Composable,
+    *,
+    on: str,
+    rows: int,
+    watch: watch_module.Watch = watch_module.SILENT,
+) -> None:
+    """Build a vector index of a table, and write down what it is new to (`wear.remember`).
+
+    Raises:
+        errors.MedbotsError: as `builds.create`.
+    """
+    before = None if watch.dry_run else await wear.inspect(connection, on)
+    await builds.create(connection, name, definition, rows=rows, watch=watch)
+    if before is not None:
+        await wear.remember(connection, before, name, dt.datetime.now(dt.UTC))
 
 
 def _definition(model_version: str, on: str) -> sql.Composed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from medbots import errors
-from medbots.database import builds, generations, indexes, refill
+from medbots.database import builds, generations, indexes, refill, wear
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 from medbots.database.step import Action, Step, Wish
@@ -163,6 +163,11 @@ async def _remove_rows(
         deleted += batch
         if not batch:
             break
+    if deleted:
+        with connection_module.translated(doing=f"indexes of {one.table}"):
+            for index in await indexes.find(connection, one.table):
+                if index.model_version not in (None, model):
+                    await wear.excuse(connection, one.table, index.name, deleted)
     yield Step("rows", model, Action.DELETE, (f"{deleted:,} rows deleted",))
 
 

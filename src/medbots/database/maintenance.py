@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -15,6 +15,7 @@ from medbots.database import (
     indexes,
     leftovers,
     lock,
+    maintenance_plan,
     queries,
     table,
     type_indexes,
@@ -24,8 +25,6 @@ from medbots.database import (
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
-TABLES = (table.NAME, f"{table.NAME}_next", f"{table.NAME}_previous")
-"""The generations that there may be."""
 LOCK_WAIT_SECONDS = 30.0
 
 
@@ -38,7 +37,7 @@ class Done:
     """Whether it was run; a dry run and a step that is not due leave it."""
     seconds: float = 0.0
     note: str = ""
-    """What it could not do."""
+    """What it could not do, or what is wrong beside it."""
 
 
 async def maintain(
@@ -63,99 +62,24 @@ async def maintain(
         watch: hears the statements, and how far a build is.
 
     Raises:
-        errors.DatabaseError: there is no store, or another session builds one of its indexes.
+        errors.DatabaseError: there is no store, none with vectors of the model's length, or another
+            session builds one of its indexes.
         errors.NotAllowedError: this login does not own the tables.
     """
     with connection_module.translated():
         if dry_run:
-            async for step in _due(connection, model_version):
-                yield Done(step, ran=False)
+            async for step in maintenance_plan.due(connection, model_version):
+                yield Done(step, ran=False, note=step.warning)
             return
         async with lock.alone(connection, wait_seconds):
-            await builds.alone(connection, TABLES, wait_seconds)
-            async for step in _due(connection, model_version):
+            await builds.alone(connection, table.GENERATIONS, wait_seconds)
+            async for step in maintenance_plan.due(connection, model_version):
                 began = time.perf_counter()
-                note = ""
+                note = step.warning
                 if step.due:
                     await _run(connection, step, model_version, watch)
                     note = await _left(connection, step)
                 yield Done(step, step.due, time.perf_counter() - began, note)
-
-
-async def _due(
-    connection: connection_module.Connection, model_version: str
-) -> AsyncIterator[upkeep.Step]:
-    for found in await tables(connection):
-        for one in await leftovers.find(connection, (found.name,)):
-            yield _left_over(one)
-        if found.name == table.NAME:
-            yield await _index(connection, model_version)
-            for change in await type_indexes.plan(connection, model_version):
-                yield _type_index(change)
-        for place in range(len(upkeep.of_table(found))):
-            now = await wear.inspect(connection, found.name)
-            if now is None:  # pragma: no cover
-                break
-            steps = upkeep.of_table(now)
-            # An index more or less than a moment ago shifts the places: take what stands there.
-            if place < len(steps):
-                yield steps[place]
-
-
-async def tables(connection: connection_module.Connection) -> tuple[wear.Table, ...]:
-    """Return the store's tables.
-
-    Raises:
-        errors.DatabaseError: there is none.
-        errors.NotAllowedError: this login does not own them.
-    """
-    every = [await wear.inspect(connection, name) for name in TABLES]
-    found = tuple(one for one in every if one is not None)
-    if not found or (await table.inspect(connection)).origin is not table.Origin.OURS:
-        raise errors.DatabaseError(
-            f"there is no embedding store here: {table.NAME} is not medbots' table",
-            hint="medbots db init",
-        )
-    foreign = [one.name for one in found if not one.owned]
-    if foreign:
-        raise errors.NotAllowedError(
-            f"{connection.info.user} does not own {', '.join(foreign)}: only an owner may "
-            "reindex, analyse and vacuum",
-            hint="let MEDBOTS_DATABASE_URL name the owner, or a superuser",
-        )
-    return found
-
-
-def _left_over(one: leftovers.LeftOver) -> upkeep.Step:
-    due = one.copy_of is not None
-    why = (
-        "an interrupted rebuild left it: writers keep it up, and no search uses it"
-        if due
-        else "it is invalid, and is built anew below, or by medbots db init"
-    )
-    return upkeep.Step(
-        upkeep.Kind.DROP, one.name, due, why, one.table, {"kind": one.kind, "bytes": one.bytes}
-    )
-
-
-async def _index(connection: connection_module.Connection, model_version: str) -> upkeep.Step:
-    current = indexes.of_model(await indexes.find(connection), model_version)
-    name = current.name if current else indexes.NAME
-    if current is None:
-        due, why = True, f"the model {model_version} has no index: every search reads all rows"
-    elif not current.valid:
-        due, why = True, "it is invalid: no search uses it"
-    elif current.kind != "hnsw":
-        due, why = True, f"it is {current.kind}, not hnsw"
-    else:
-        due, why = False, f"it is valid and serves {model_version}"
-    return upkeep.Step(upkeep.Kind.INDEX, name, due, why, table.NAME, {"model": model_version})
-
-
-def _type_index(change: type_indexes.Change) -> upkeep.Step:
-    due = change.action is not type_indexes.Action.KEEP
-    evidence = {"action": change.action.value, "rows": change.rows, "share": change.share}
-    return upkeep.Step(upkeep.Kind.INDEX, change.name, due, change.why, table.NAME, evidence)
 
 
 async def _run(
@@ -168,12 +92,12 @@ async def _run(
         case upkeep.Kind.DROP:
             await builds.drop(connection, step.target, concurrently=True, watch=watch)
         case upkeep.Kind.INDEX if "action" in step.evidence:
-            changes = await type_indexes.plan(connection, model_version)
-            for change in changes:
+            on = step.table
+            for change in await type_indexes.plan(connection, model_version, on):
                 if (change.name, change.action) == (step.target, step.evidence["action"]):
-                    await type_indexes.apply(connection, change, model_version, watch=watch)
+                    await type_indexes.apply(connection, change, model_version, on=on, watch=watch)
         case upkeep.Kind.INDEX:
-            await indexes.ensure(connection, model_version, shared=True, watch=watch)
+            await indexes.ensure(connection, model_version, shared=True, watch=watch, on=step.table)
         case upkeep.Kind.REINDEX:
             found = await wear.inspect(connection, step.table)
             if found is not None:
@@ -258,14 +182,14 @@ async def reindex(
     """
     with connection_module.translated():
         async with lock.alone(connection, wait_seconds):
-            every = await tables(connection)
+            every = await maintenance_plan.tables(connection)
             known = [(one, index.name) for one in every for index in one.indexes]
             chosen = [pair for pair in known if name in (None, pair[1])]
             if not chosen:
                 raise await _unknown(connection, name, [index for _, index in known])
             async for one in leftovers.remove(connection, wait_seconds=wait_seconds, watch=watch):
-                yield Done(_left_over(one), ran=True)
-            await builds.alone(connection, TABLES, wait_seconds)
+                yield Done(maintenance_plan.left_over(one), ran=True)
+            await builds.alone(connection, table.GENERATIONS, wait_seconds)
             for found, index in chosen:
                 began = time.perf_counter()
                 await rebuild(connection, found, index, watch)

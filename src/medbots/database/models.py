@@ -67,8 +67,12 @@ async def idle(
     )
     if await cursor.fetchone() != (True, False):
         return ()
-    said = (
+    return (without_rows(model_version),)
+
+
+def without_rows(model_version: str) -> str:
+    """Return the warning that searches by a model find nothing."""
+    return (
         f"no row is of {model_version}, which the settings name: its searches find nothing until "
         "the records are embedded again: medbots db migrate --reembed"
     )
-    return (said,)

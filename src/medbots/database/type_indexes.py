@@ -139,7 +139,9 @@ async def apply(
                 model=sql.Literal(model_version),
                 type=sql.Literal(change.resource_type),
             )
-            await builds.create(connection, change.name, definition, rows=change.rows, watch=watch)
+            await indexes.build(
+                connection, change.name, definition, on=on, rows=change.rows, watch=watch
+            )
         case Action.DROP:
             await builds.drop(connection, change.name, concurrently=True, watch=watch)
 

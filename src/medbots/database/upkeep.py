@@ -27,7 +27,7 @@ class Kind(enum.StrEnum):
     """What a step does; they run in this order."""
 
     DROP = "drop"
-    """A left-over of an interrupted build."""
+    """A left-over of an interrupted build, or the index of a model that has no row."""
     INDEX = "index"
     """An index that is missing, or no longer wanted."""
     ANALYZE = "analyze"
@@ -47,6 +47,8 @@ class Step:
     table: str = ""
     """Whose index it is; of a table, itself."""
     evidence: Mapping[str, float | str | None] = field(default_factory=dict)
+    warning: str = ""
+    """What is wrong beside it, and no step can mend."""
 
 
 def of_table(table: wear.Table) -> tuple[Step, ...]:
@@ -83,21 +85,24 @@ def _reindex(table: wear.Table, index: wear.Index) -> Step:
     # Counted for the whole table: an index of one type has its share of it.
     every = max(table.live, rows)
     least = wear.warranted(rows, table.dimension, index.neighbours)
-    when = index.rebuilt.at.date().isoformat() if index.rebuilt else "the statistics began"
+    built = index.rebuilt.at if index.rebuilt else None
+    when = built.date().isoformat() if built else "the statistics began"
+    # A new index has none of the rows that were dead before it.
+    dead = min(table.dead, churn)
     evidence: dict[str, float | str | None] = {
         "rows": rows,
-        "dead": table.dead,
+        "dead": dead,
         "churn": churn,
-        "rebuilt": _iso(index.rebuilt.at) if index.rebuilt else None,
+        "rebuilt": _iso(built),
         "bytes": index.bytes,
         "warranted": least,
     }
     size = f"{_size(index.bytes)}, {index.bytes / least:.2f} times what {rows:,} rows take"
-    if table.dead and _share(table.dead, table.live) >= DEAD_SHARE:
+    if dead and _share(dead, table.live) >= DEAD_SHARE:
         due, why = (
             True,
             (
-                f"{table.dead:,} dead rows beside {table.live:,}: a vacuum would take longer to "
+                f"{dead:,} dead rows beside {table.live:,}: a vacuum would take longer to "
                 "mend the graph than a rebuild takes"
             ),
         )

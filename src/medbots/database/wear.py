@@ -24,7 +24,8 @@ _NODE_OVERHEAD = 88
 class Rebuilt:
     """What the counters said when an index was last built."""
 
-    at: dt.datetime
+    at: dt.datetime | None
+    """When that was; None where only rows are known that it never had (`excuse`)."""
     deleted: int
     updated: int
 
@@ -120,7 +121,7 @@ def _rebuilt(note: str | None) -> Rebuilt | None:
         return None
     try:
         facts = json.loads(found["facts"])
-        at = dt.datetime.fromisoformat(facts["rebuilt"])
+        at = dt.datetime.fromisoformat(facts["rebuilt"]) if facts["rebuilt"] else None
         return Rebuilt(at, int(facts["deleted"]), int(facts["updated"]))
     except (ValueError, KeyError, TypeError):
         return None
@@ -139,18 +140,54 @@ async def remember(
         index: its name, in the schema of the table.
         at: when the build ended.
     """
-    schema = table.name.partition(".")[0]
-    name = sql.Identifier(schema, index)
+    name = _name(table.name, index)
+    standing = await _comment(connection, name)
+    if not standing or _NOTE.fullmatch(standing):
+        await _write(connection, name, Rebuilt(at, table.deleted, table.updated))
+
+
+async def excuse(
+    connection: connection_module.Connection, table: str, index: str, deleted: int
+) -> None:
+    """Let an index not count deleted rows as lost that it never had, as those of another model.
+
+    Args:
+        connection: of the owner.
+        table: whose rows they were, with its schema.
+        index: its name, in the schema of the table.
+        deleted: how many rows.
+    """
+    name = _name(table, index)
+    standing = await _comment(connection, name)
+    before = _rebuilt(standing)
+    if standing and before is None:
+        return
+    before = before or Rebuilt(None, 0, 0)
+    await _write(connection, name, replace(before, deleted=before.deleted + deleted))
+
+
+def _name(table: str, index: str) -> sql.Identifier:
+    return sql.Identifier(table.partition(".")[0], index)
+
+
+async def _comment(connection: connection_module.Connection, name: sql.Identifier) -> str | None:
     cursor = await connection.execute(
         sql.SQL("SELECT obj_description({}::regclass, 'pg_class')").format(
             sql.Literal(name.as_string(connection))
         )
     )
     row = await cursor.fetchone()
-    standing = row[0] if row else None
-    if standing and _NOTE.fullmatch(standing) is None:
-        return
-    facts = {"rebuilt": at.isoformat(), "deleted": table.deleted, "updated": table.updated}
+    return row[0] if row else None
+
+
+async def _write(
+    connection: connection_module.Connection, name: sql.Identifier, then: Rebuilt
+) -> None:
+    facts = {
+        "rebuilt": then.at.isoformat() if then.at else None,
+        "deleted": then.deleted,
+        "updated": then.updated,
+    }
     comment = f"medbots: {json.dumps(facts)}"
     await connection.execute(
         sql.SQL("COMMENT ON INDEX {} IS {}").format(name, sql.Literal(comment))

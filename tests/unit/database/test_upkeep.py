@@ -60,18 +60,33 @@ def test_a_table_at_rest_needs_nothing() -> None:
 
 def test_the_order_is_analyse_reindex_vacuum() -> None:
     """Every index is rebuilt between the analysis and the vacuum."""
-    worn = _table(_index(), _index(name="another"), dead=ROWS // 10, modified=ROWS // 10)
+    worn = _table(_index(), _index(name="another"), dead=2_000, deleted=2_100, modified=2_000)
     assert _due(worn) == [Kind.ANALYZE, Kind.REINDEX, Kind.REINDEX, Kind.VACUUM]
 
 
 @pytest.mark.parametrize(("dead", "due"), [(399, False), (400, True)])
 def test_dead_rows_that_a_vacuum_would_mend_one_by_one(dead: int, *, due: bool) -> None:
     """From two dead rows in a hundred on, the index is rebuilt before the vacuum."""
-    found = _table(dead=dead)
+    found = _table(dead=dead, deleted=100 + dead)
     assert (Kind.REINDEX in _due(found)) is due
     assert Kind.VACUUM in _due(found)
     if due:
         assert "400 dead rows beside 20,000" in _reason(found, Kind.REINDEX)
+
+
+def test_rows_that_were_dead_before_the_index_was_built() -> None:
+    """They are not in it: the vacuum removes them, and the index needs no rebuild."""
+    assert _due(_table(dead=2_000)) == [Kind.VACUUM]
+
+
+def test_rows_that_an_index_never_had() -> None:
+    """Deleted rows of another model are taken from the count, also where no build is on record."""
+    excused = _index(rebuilt=wear.Rebuilt(None, deleted=12_000, updated=0))
+    found = _table(excused, deleted=12_100, updated=0, dead=12_000)
+    assert _due(found) == [Kind.VACUUM]
+    assert "100 rows deleted or replaced since the statistics began" in _reason(
+        found, Kind.REINDEX
+    )
 
 
 @pytest.mark.parametrize(("deleted", "due"), [(10_000, False), (10_100, True)])
