@@ -27,6 +27,8 @@ _NEEDED = ("SYSTEMROOT",)
 """All of the environment that Node gets: Windows needs it."""
 _SECONDS = 120.0
 """For the texts of one batch; a text that takes longer never ends."""
+_HOPELESS = 3
+"""Records in a row that end the process, after which the fault is not theirs."""
 
 Json = dict[str, Any]
 
@@ -78,7 +80,16 @@ class RecordTexts:
         if not records:
             return []
         common = {"kind": "record", "modelVersion": self._model, "baseUrl": self._base_url}
-        answers = await self._ask([{**common, "resource": one} for one in records])
+        orders = [{**common, "resource": one} for one in records]
+        answers = await self._ask(orders)
+        lost = [place for place, one in enumerate(answers) if one is _FAILED]
+        # One of them has ended the process: which one, shows when each is asked alone.
+        in_a_row = 0
+        for place in lost if len(orders) > 1 else ():
+            (answers[place],) = await self._ask([orders[place]])
+            in_a_row = in_a_row + 1 if answers[place] is _FAILED else 0
+            if in_a_row == _HOPELESS:
+                break
         return [_text(*one) for one in zip(records, answers, strict=True)]
 
     async def _ask(self, orders: Sequence[Json]) -> list[Json]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -195,6 +196,48 @@ async def test_a_text_that_never_ends_is_given_up(
     async with stand_in(monkeypatch, tmp_path, "import time; time.sleep(60)") as texts:
         assert await texts.texts([condition("a"), condition("b")]) == ["EMBEDDING_ERROR"] * 2
         assert texts._process is None
+
+
+ANSWERING = """
+import json, sys
+orders = []
+for line in sys.stdin:
+    order = json.loads(line)
+    if order["resource"]["id"] in {fatal}:
+        sys.exit(1)
+    answer = {{"kind": "record", "id": order["id"], "patientId": None, "hash": None, "chunks": []}}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+async def test_one_record_that_ends_the_program_fails_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those that waited beside it are asked again, one by one: no record keeps others out."""
+    records = [condition(one) for one in ("a", "fatal", "b", "c")]
+    async with stand_in(monkeypatch, tmp_path, ANSWERING.format(fatal={"fatal"})) as texts:
+        first, fatal, *rest = await texts.texts(records)
+    assert fatal == "EMBEDDING_ERROR"
+    assert all(isinstance(one, Text) for one in (first, *rest))
+
+
+async def test_a_program_that_never_works_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where one after the other ends it, the fault is not a record's."""
+    started = []
+    plain = subprocess.Popen
+
+    def popen(*args: Any, **named: Any) -> Any:
+        started.append(args)
+        return plain(*args, **named)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    names = [str(one) for one in range(20)]
+    async with stand_in(monkeypatch, tmp_path, ANSWERING.format(fatal=set(names))) as texts:
+        found = await texts.texts([condition(one) for one in names])
+    assert found == ["EMBEDDING_ERROR"] * 20
+    assert len(started) == 4
 
 
 async def test_what_is_no_answer_ends_it_at_once(
