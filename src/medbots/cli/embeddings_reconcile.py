@@ -87,7 +87,7 @@ def reconcile(
     from medbots.embeddings.reconcile import Wish
 
     opts = options.of(ctx)
-    wish = Wish(inventory.kinds(types), moment.past("--since", since), jobs, since or "")
+    wish = Wish(inventory.kinds(types), moment.gone_by("--since", since), jobs, since or "")
     result = _ended(opts, Request(wish, dry_run, direct, restart))
     if result.report and result.report.difference and dry_run and detailed_exitcode:
         raise typer.Exit(DIFFERENT)
@@ -131,7 +131,7 @@ def _left(report: Report) -> errors.PartlyAppliedError | None:
         )
     if report.difference:
         return errors.PartlyAppliedError(
-            f"{report.difference} records differ: they were changed meanwhile",
+            f"{report.difference} records differ still, after as many looks as are worth it",
             hint="run it again, or see whether the subscriptions have caught up: "
             "medbots embeddings status",
         )

@@ -43,6 +43,21 @@ def past(flag: str, text: str | None, *, whole_day: bool = False) -> datetime | 
         ) from exc
 
 
+def gone_by(flag: str, text: str | None) -> datetime | None:
+    """Return the moment that was given for `flag`, as `past` does, which must not lie ahead.
+
+    Raises:
+        errors.UsageError: it is no point in time, or one to come, after which nothing is yet.
+    """
+    found = past(flag, text)
+    if found is not None and found > datetime.now(UTC):
+        raise errors.UsageError(
+            f"{flag} {text!r} lies ahead: nothing can have been changed since",
+            hint=f"{flag} 2h, or 7d, or a date that has begun",
+        )
+    return found
+
+
 def date(flag: str, text: str | None) -> str | None:
     """Return the calendar date that was given for `flag`, as YYYY-MM-DD; None where none was.
 

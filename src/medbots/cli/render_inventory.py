@@ -51,7 +51,8 @@ def reconciled(opts: options.Options, result: Result, error: errors.MedbotsError
         render.line(_same(result) if not left else f"{_records(left)} to do; nothing was changed.")
         return
     if report.before:
-        _table(opts, report.before, title="before")
+        whose = ", with what the interrupted run found" if report.resumed else ""
+        _table(opts, report.before, title=f"before{whose}")
     if report.after:
         _table(opts, report.after, title="after")
     for key, code in list(report.failed.items())[:_SHOWN]:
@@ -60,7 +61,8 @@ def reconciled(opts: options.Options, result: Result, error: errors.MedbotsError
         render.note(f"and {len(report.failed) - _SHOWN} more: --format json names all")
     render.line(
         f"{_records(report.embedded)} embedded, {report.deleted} orphans deleted, "
-        f"{len(report.failed)} failed, in {result.duration_ms / 1000:.1f} s."
+        f"{len(report.failed)} failed, in {result.duration_ms / 1000:.1f} s"
+        f"{', since it went on' if report.resumed else ''}."
     )
     if error is None:
         render.line(_same(result))
@@ -129,6 +131,7 @@ class Progress:
         self._opts = opts
         self._title = title
         self._total = total
+        self._pass = 1
         self._counts = {"lookedAt": 0, "embedded": 0, "deleted": 0, "failed": 0}
         self._last = 0.0
         self._stack = contextlib.ExitStack()
@@ -154,7 +157,10 @@ class Progress:
         self._count(kind, lookedAt=count)
 
     def got_on(self, step: reconcile.Progress) -> None:
-        """Some records have been compared, embedded or deleted."""
+        """Some records have been compared, embedded or deleted; or all are looked at again."""
+        if step.again:
+            self._advance(-self._counts["lookedAt"])
+            self._pass, self._counts["lookedAt"], self._counts["failed"] = step.again, 0, 0
         counts = {"embedded": step.embedded, "deleted": step.deleted, "failed": step.failed}
         self._count(step.kind, lookedAt=step.looked_at, **counts)
 
@@ -170,6 +176,8 @@ class Progress:
         if not self._opts.json or (now - self._last < _EVENT_SECONDS and not last):
             return
         self._last = now
-        event = {"event": "progress", "what": self._title, "type": kind or None}
-        sys.stderr.write(json.dumps({**event, **self._counts, "total": self._total}) + "\n")
+        event = {"event": "progress", "what": self._title, "type": kind or None, "pass": self._pass}
+        # What is made meanwhile is looked at too.
+        total = max(self._total, self._counts["lookedAt"])
+        sys.stderr.write(json.dumps({**event, **self._counts, "total": total}) + "\n")
         sys.stderr.flush()

@@ -95,6 +95,9 @@ class Progress:
     embedded: int = 0
     deleted: int = 0
     failed: int = 0
+    again: int = 0
+    """Another look at all has begun: the how many-eth. What was looked at and failed before it is
+    to be counted anew."""
 
 
 class Reconciler:
@@ -138,8 +141,12 @@ class Reconciler:
         marks = {kind: Mark.of(kind, document) for kind, document in kept.items()}
         # Where the interrupted run was to begin: what lies before now's `1h` is not done yet.
         self._since = next((mark.since for mark in marks.values()), self._since)
+        for mark in marks.values():
+            self._tell(Progress(mark.kind, looked_at=mark.before.resources))
         for number in range(PASSES):
             report.failed.clear()
+            if number:
+                self._tell(Progress("", again=number + 1))
             for kind in self._wish.kinds:
                 mark = await self._pass(
                     marks.get(kind) or Mark(kind, since=self._since), keep=number == 0
@@ -209,15 +216,16 @@ class Reconciler:
         mark.before.take(standings.values())
         todo = [one for one in page if standings[one.id] in looking.OPEN]
         failed: set[str] = set()
+        self._tell(Progress(kind, looked_at=len(page) - len(todo)))
         if todo:
             await self._lift(kind, [one for one in todo if standings[one.id] in _LIFTED])
             size = self._embedder.batch
             batches = [todo[start : start + size] for start in range(0, len(todo), size)]
-            failed = set().union(*await together(self._embed(kind, one) for one in batches))
-            standings |= await looking.compare(self._server, self._store, kind, todo)
+            for codes, now in await together(self._embed(kind, one) for one in batches):
+                failed |= codes
+                standings |= now
         mark.left.take(standings.values())
         mark.left.failed += len(failed)
-        self._tell(Progress(kind, looked_at=len(page)))
 
     async def _lift(self, kind: str, versions: Sequence[Version]) -> None:
         """Let go of what the store knows better than the server, where the server says it again.
@@ -229,14 +237,24 @@ class Reconciler:
             async with self._store.alone(kind, ids) as turn:
                 await turn.lift(await self._server.versions(kind, ids))
 
-    async def _embed(self, kind: str, versions: Sequence[Version]) -> set[str]:
+    async def _embed(
+        self, kind: str, versions: Sequence[Version]
+    ) -> tuple[set[str], dict[str, Standing]]:
+        """Have a batch embedded; return whose embedding failed, and how the store stands then.
+
+        What counts as embedded is what the store shows, whatever the embedder says of itself.
+        """
         async with self._jobs:
             if self._failures_in_a_row >= MOST_FAILURES:
-                return set()
+                return set(), {}
             outcome = await self._embedder.embed(kind, versions)
-        self.report.embedded += outcome.done
+        standings = await looking.compare(self._server, self._store, kind, versions)
+        mended = sum(one not in looking.OPEN for one in standings.values())
+        self.report.embedded += mended
         self.report.failed |= {f"{kind}/{one}": code for one, code in outcome.failed.items()}
-        self._tell(Progress(kind, embedded=outcome.done, failed=len(outcome.failed)))
+        self._tell(
+            Progress(kind, looked_at=len(versions), embedded=mended, failed=len(outcome.failed))
+        )
         self._failures_in_a_row = (
             0 if outcome.done else self._failures_in_a_row + len(outcome.failed)
         )
@@ -247,7 +265,7 @@ class Reconciler:
                 "stopped",
                 hint="medbots verify tells what is down; run it again then: it goes on from here",
             )
-        return set(outcome.failed)
+        return set(outcome.failed), standings
 
     async def _remove(self, mark: Mark, ids: Sequence[str]) -> None:
         """Delete the rows of those that are gone for sure."""

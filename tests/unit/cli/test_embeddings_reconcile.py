@@ -13,7 +13,7 @@ from medbots import __main__, assets, errors, manifest
 from medbots.bundler import tools
 from medbots.cli import inventory, options, reconciling, render_inventory
 from medbots.cli.embeddings_reconcile import Result
-from medbots.embeddings.reconcile import Report
+from medbots.embeddings.reconcile import Progress, Report
 from medbots.inventory import TYPES, Tally
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -42,6 +42,18 @@ def test_without_a_database_the_setting_is_named(
     monkeypatch.delenv("MEDBOTS_DATABASE_URL", raising=False)
     assert __main__.run(["embeddings", verb]) == 64
     assert "MEDBOTS_DATABASE_URL is not set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("since", ["2999-01-01", "2999-01-01T08:00+01:00"])
+def test_a_date_to_come_is_refused(
+    since: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing can have been changed since: that nothing differs would say nothing."""
+    monkeypatch.setenv("MEDBOTS_STATE_DIR", str(tmp_path))
+    assert __main__.run(["embeddings", "reconcile", "--since", since]) == 64
+    shown = capsys.readouterr()
+    assert f"--since '{since}' lies ahead" in shown.err
+    assert shown.out == ""
 
 
 def test_direct_without_node_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,3 +146,24 @@ def test_progress_is_lines_of_json_for_a_program(capsys: pytest.CaptureFixture[s
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert events[0] == {"event": "note", "message": "a note"}
     assert (events[-1]["lookedAt"], events[-1]["total"]) == (5, 5)
+
+
+def test_another_look_counts_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was looked at and failed before it is not counted twice, nor beyond the total."""
+    with render_inventory.Progress(options.Options(format="json"), "reconciling", 5) as shown:
+        shown.got_on(Progress("Condition", looked_at=5, embedded=3, failed=2))
+        shown.got_on(Progress("", again=2))
+        shown.got_on(Progress("Condition", looked_at=6, embedded=1, failed=1))
+    last = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (last["pass"], last["lookedAt"], last["total"]) == (2, 6, 6)
+    assert (last["embedded"], last["failed"]) == (4, 1)
+
+
+def test_a_resumed_run_tells_whose_numbers_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    """What stood before was found by two runs; what was embedded, by the second alone."""
+    before = {"Condition": Tally(resources=9, missing=9)}
+    report = Report(before, {"Condition": Tally(9, 9)}, 4, 0, resumed=MOMENT)
+    render_inventory.reconciled(options.Options(), Result(report=report), None)
+    shown = capsys.readouterr().out
+    assert "before, with what the interrupted run found" in shown
+    assert "4 records embedded, 0 orphans deleted, 0 failed, in 0.0 s, since it went on." in shown

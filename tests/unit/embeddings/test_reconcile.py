@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -33,11 +35,18 @@ class Clinic:
         self.checkpoints = FakeCheckpoints()
 
     async def run(
-        self, *, restart: bool = False, since: dt.datetime | None = None, window: str = ""
+        self,
+        *,
+        restart: bool = False,
+        since: dt.datetime | None = None,
+        window: str = "",
+        tell: Callable[[reconcile.Progress], None] = lambda _: None,
     ) -> reconcile.Report:
         """Reconcile."""
         wish = reconcile.Wish((KIND,), since, jobs=2, window=window)
-        run = reconcile.Reconciler(self.server, self.store, self.embedder, self.checkpoints, wish)
+        run = reconcile.Reconciler(
+            self.server, self.store, self.embedder, self.checkpoints, wish, tell
+        )
         return await run.run(restart=restart)
 
     async def count(self) -> inventory.Tally:
@@ -114,6 +123,33 @@ async def test_what_fails_is_tried_again_and_told() -> None:
     assert report.failed == {f"{KIND}/{version(5).id}": "EMBEDDING_ERROR"}
     assert (report.after[KIND].missing, report.after[KIND].failed) == (1, 1)
     assert clinic.checkpoints.marks == {}
+
+
+async def test_what_the_store_does_not_show_is_not_embedded() -> None:
+    """An embedder that says it is done, and writes elsewhere, has embedded nothing."""
+    clinic = Clinic(4)
+    clinic.embedder.store = FakeStore()
+    report = await clinic.run()
+    assert clinic.embedder.handed
+    assert (report.embedded, report.difference) == (0, 4)
+
+
+async def test_progress_ends_where_the_report_does() -> None:
+    """Each look counts from its beginning; an interrupted one is gone on with in the count, too."""
+    clinic = Clinic()
+    clinic.embedder.failing = {version(2).id: 1, version(5).id: 99}
+    clinic.embedder.down, clinic.embedder.reach = True, 4
+    with pytest.raises(errors.UnreachableError):
+        await clinic.run()
+    clinic.embedder.down = False
+    told: list[reconcile.Progress] = []
+    report = await clinic.run(tell=told.append)
+    looks = [index for index, one in enumerate(told) if one.again]
+    assert [told[index].again for index in looks] == list(range(2, len(looks) + 2))
+    parts = [told[start:end] for start, end in pairwise([0, *looks, len(told)])]
+    assert [sum(one.looked_at for one in part) for part in parts] == [10] * len(parts)
+    assert sum(one.failed for one in parts[-1]) == len(report.failed) == 1
+    assert sum(one.embedded for one in told) == report.embedded
 
 
 async def test_when_all_fails_it_stops() -> None:
