@@ -43,8 +43,15 @@ def repair(ctx: typer.Context, versions: Versions, status: Status) -> None:
     mends = wiring.run(_plan(settings, status, versions))
     words = ", ".join(one.words for one in mends)
     prompts.confirm(opts, f"In the history of {store.name(settings)}, mark {words}?")
-    report = db_report.Report(database=store.name(settings))
+    report = db_report.Report(database=store.name(settings), outcome=_outcome(status, mends))
     db_report.reported(opts, report, _apply(opts, settings, report, mends))
+
+
+def _outcome(status: Mark, mends: tuple[repair_module.Mend, ...]) -> str:
+    names = ", ".join(one.entry.label for one in mends)
+    if status is Mark.APPLIED:
+        return f"Marked as applied: {names}."
+    return f"Marked as reverted: {names}. medbots db migrate applies what is pending."
 
 
 async def _plan(

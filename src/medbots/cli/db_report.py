@@ -26,6 +26,8 @@ class Report:
     steps: list[schema.Step] = field(default_factory=list)
     script: list[str] = field(default_factory=list)
     """Of a dry run: the SQL that would run, in order."""
+    outcome: str = ""
+    """The last line, where it is not that the store is as it should be."""
     requests: int = 0
     duration_ms: int = 0
 

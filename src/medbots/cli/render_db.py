@@ -49,7 +49,7 @@ def _done(opts: options.Options, report: Report, error: errors.MedbotsError | No
     _notes(report)
     if error is None:
         what = "is as it should be" if steps else "is as it should be: nothing to do"
-        render.line(f"The store at {report.database} {what}.")
+        render.line(report.outcome or f"The store at {report.database} {what}.")
 
 
 def _notes(report: Report) -> None:
@@ -102,14 +102,13 @@ def status(opts: options.Options, found: Status) -> None:
         render.json(found.document())
         return
     index = found.index
-    state = "valid" if index and index.valid else "INVALID"
     facts = (
         ("database", found.database),
         ("server", f"Postgres {found.server}"),
         ("pgvector", found.pgvector or "not installed"),
         ("table", str(found.origin)),
         ("dimension", str(found.dimension or "none")),
-        ("index", f"{index.name} ({index.kind}, {state})" if index else "none"),
+        ("index", _index(index) if index else "none"),
         ("rows", f"{found.rows:,}"),
         ("size", _megabytes(found.bytes)),
         *(
@@ -140,6 +139,12 @@ def status(opts: options.Options, found: Status) -> None:
         render.note(said)
 
 
+def _index(index: Index) -> str:
+    state = "valid" if index.valid else "INVALID"
+    of = f" of {index.model_version}" if index.model_version else ""
+    return f"{index.name} ({index.kind}, {state}){of}"
+
+
 def _advice(found: Status) -> Iterator[str]:
     """What is not as it should be, with the command that helps."""
     if found.complaint:
@@ -151,11 +156,15 @@ def _advice(found: Status) -> Iterator[str]:
     elif found.pending and found.roles:
         yield "medbots db migrate applies what is pending"
     elif found.pending:
-        yield "medbots db init makes what is missing"
-    elif found.index is None or not found.index.valid:
+        yield (
+            "medbots db init makes what is missing, for the project of the login; without one, "
+            "medbots db migrate makes the tables"
+        )
+    elif not found.indexed and not found.warnings:
         yield "medbots db migrate builds the index"
     elif not found.roles:
         yield "no project's bots have a role here: medbots db init"
+    yield from found.warnings
     for one in found.leftovers:
         place = f"invalid index {one.name} of {one.table}"
         if one.building:

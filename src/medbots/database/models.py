@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psycopg import sql
+
 from medbots import errors
 from medbots.database import connection as connection_module
 from medbots.database import generations, queries, table
@@ -54,15 +56,20 @@ async def refuse(
 
 
 async def idle(
-    connection: connection_module.Connection, project_id: str, model_version: str
+    connection: connection_module.Connection,
+    project_id: str,
+    model_version: str,
+    on: str = table.NAME,
 ) -> tuple[str, ...]:
     """Return a warning where there are rows, of a project or of any, and none is of a model."""
     if (await table.inspect(connection)).origin is not table.Origin.OURS:
         return ()
     cursor = await connection.execute(
-        "SELECT EXISTS (SELECT FROM public.clinical_embeddings "
-        "WHERE %s IN ('', project_id::text)), EXISTS (SELECT FROM public.clinical_embeddings "
-        "WHERE %s IN ('', project_id::text) AND model_version = %s)",
+        sql.SQL(
+            "SELECT EXISTS (SELECT FROM {table} WHERE %s IN ('', project_id::text)), "
+            "EXISTS (SELECT FROM {table} "
+            "WHERE %s IN ('', project_id::text) AND model_version = %s)"
+        ).format(table=sql.SQL(on)),
         [project_id, project_id, model_version],
     )
     if await cursor.fetchone() != (True, False):

@@ -38,6 +38,6 @@ async def run(
     statement = text(name).replace(table_module.NAME, table)
     if isinstance(connection, elsewhere.Connection):
         statement, values = connection.place(statement), connection.placed(values)
-    with connection_module.translated(doing=f"query {name}"):
+    with connection_module.translated():
         await cursor.execute(statement.encode(), values)
     return cursor

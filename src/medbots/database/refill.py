@@ -164,7 +164,7 @@ async def _run(
     """Execute a query on two tables, whose names are among medbots' own."""
     cursor: queries.Cursor = psycopg.AsyncRawCursor(connection)
     text = queries.text(name).replace(table_module.NAME, target).replace(_SOURCE, source)
-    with connection_module.translated(doing=f"query {name}"):
+    with connection_module.translated():
         await cursor.execute(text.encode(), values)
     return cursor
 

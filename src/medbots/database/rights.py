@@ -33,10 +33,28 @@ async def require(
         cures.append(f"ALTER ROLE {me} CREATEROLE;")
     cures += [f"ALTER TABLE {name} OWNER TO {me};" for name in foreign]
     if cures:
+        owners = await _owners(connection, foreign)
+        # Who is no owner by mistake, as a login that only reads, is not to be made one.
+        first = (
+            f"let {connection_module.SETTING} name their owner, {owners}; or, to make {user} the "
+            "owner, "
+            if owners
+            else ""
+        )
         raise errors.NotAllowedError(
             f"role {user} has not the rights that {verb} needs in database {database}",
-            hint=f"a superuser runs, in database {database}: {' '.join(cures)}",
+            hint=f"{first}a superuser runs, in database {database}: {' '.join(cures)}",
         )
+
+
+async def _owners(connection: connection_module.Connection, tables: list[str]) -> str:
+    cursor = await connection.execute(
+        "SELECT string_agg(DISTINCT relowner::regrole::text, ' or ') FROM pg_class "
+        "WHERE oid = ANY (SELECT to_regclass(t)::oid FROM unnest(%s::text[]) t)",
+        [tables],
+    )
+    row = await cursor.fetchone()
+    return (row[0] if row else None) or ""
 
 
 async def public_may_create(connection: connection_module.Connection) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from medbots import errors
 from medbots.database import connection as connection_module
-from medbots.database import extension, generations, readers
+from medbots.database import extension, generations, models, readers
 from medbots.database import indexes as indexes_module
 from medbots.database import leftovers as leftovers_module
 from medbots.database import migrations as migrations_module
@@ -37,7 +37,7 @@ class Status:
     pgvector: str | None
     migrations: tuple[migrations_module.Entry, ...]
     index: indexes_module.Index | None
-    """Of the model in use."""
+    """Of the model in use; where it has none, that of the well-known name."""
     dimension: int | None
     """Declared length of a vector; None before `db init`."""
     rows: int
@@ -54,6 +54,10 @@ class Status:
     roles: tuple[readers.Made, ...] = ()
     origin: table_module.Origin = table_module.Origin.NONE
     complaint: str = ""
+    model_version: str | None = None
+    """Of the model in use, by the settings."""
+    warnings: tuple[str, ...] = ()
+    """What of the settings does not fit what is there."""
     drift: errors.DatabaseError | None = None
     """What is wrong with the history, and the cure; None where nothing is."""
 
@@ -62,6 +66,14 @@ class Status:
         """Migrations that have not been applied."""
         return tuple(
             one for one in self.migrations if one.condition is migrations_module.Condition.PENDING
+        )
+
+    @property
+    def indexed(self) -> bool:
+        """Whether a valid index serves the model in use."""
+        index = self.index
+        return (
+            index is not None and index.valid and self.model_version in (None, index.model_version)
         )
 
     def document(self) -> dict[str, Any]:
@@ -81,7 +93,12 @@ class Status:
                 }
                 for one in self.migrations
             ],
-            "index": {"name": index.name, "kind": index.kind, "valid": index.valid}
+            "index": {
+                "name": index.name,
+                "kind": index.kind,
+                "valid": index.valid,
+                "model": index.model_version,
+            }
             if index
             else None,
             "dimension": self.dimension,
@@ -127,6 +144,8 @@ class Status:
                 }
                 for one in self.roles
             ],
+            "model": self.model_version,
+            "warnings": list(self.warnings),
             "drift": self.drift.message if self.drift else None,
         }
 
@@ -158,6 +177,9 @@ async def read(
         named = next((one for one in every if one.name == indexes_module.name_on(name)), None)
         invalid = await leftovers_module.find(connection)
         roles = await readers.made(connection)
+        warnings: tuple[str, ...] = ()
+        if model_version and used:
+            warnings = await models.idle(connection, "", model_version, name)
     return Status(
         database=f"{info.host}:{info.port}/{info.dbname}",
         server=str(server).partition(" ")[0],
@@ -172,6 +194,8 @@ async def read(
         indexes=every,
         leftovers=invalid,
         roles=roles,
+        model_version=model_version,
+        warnings=warnings,
         drift=_drift(known, entries),
         origin=found.origin,
         complaint=found.complaint,

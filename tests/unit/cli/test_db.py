@@ -165,6 +165,8 @@ def test_status_needs_no_login(
         "indexes",
         "leftovers",
         "roles",
+        "model",
+        "warnings",
         "drift",
     }
     assert set(found) == set(before[1])
@@ -172,7 +174,9 @@ def test_status_needs_no_login(
         "name": "clinical_embeddings_embedding_idx",
         "kind": "hnsw",
         "valid": True,
+        "model": "embedding-model/4/none",
     }
+    assert (found["model"], found["warnings"]) == ("embedding-model/4/none", [])
     assert (found["dimension"], found["rows"]) == (4, 0)
     assert found["server"].startswith("18.")
     assert {one["condition"] for one in found["migrations"]} == {"applied"}
@@ -231,6 +235,37 @@ def test_status_says_what_is_wrong(
     found = _json(capsys, "db", "status")[1]
     assert (found["drift"] is not None) == ("history" in err or "another text" in err)
     assert len(found["leftovers"]) == err.count("invalid index")
+
+
+@pytest.mark.usefixtures("project")
+def test_status_under_a_model_without_rows(
+    monkeypatch: pytest.MonkeyPatch, postgres: support.Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The index that is shown is of another model than the settings', which is said aloud."""
+    assert _run(capsys, "db", "init")[0] == 0
+    with psycopg.connect(postgres.url.reveal(), autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO clinical_embeddings (project_id, fhir_resource_type, fhir_resource_id, "
+            "version_id, content_type, content_text, content_hash, embedding, model_version, "
+            "chunk_index, chunk_count, resource_updated_at) "
+            "SELECT %s, 'Observation', gen_random_uuid(), '1', 'note', 'x', 'h', '[1,0,0,0]', "
+            "'embedding-model/4/none', 0, 1, now()",
+            [store.PROJECT],
+        )
+    assert _run(capsys, "db", "status")[2] == ""
+    monkeypatch.setenv("EMBEDDING_MODEL", "another")
+    _, out, err = _run(capsys, "db", "status")
+    assert "clinical_embeddings_embedding_idx (hnsw, valid) of embedding-model/4/none" in out
+    assert err.startswith("no row is of another/4/none, which the settings name")
+    assert _json(capsys, "db", "status")[1]["warnings"] == [err.strip()]
+
+
+@pytest.mark.usefixtures("project")
+def test_status_of_an_empty_database(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who has no login is told the command that needs none."""
+    err = _run(capsys, "db", "status")[2]
+    assert "medbots db init makes what is missing" in err
+    assert "without one, medbots db migrate makes the tables" in err
 
 
 @pytest.mark.usefixtures("project")

@@ -277,6 +277,9 @@ def test_repair_is_confirmed(
     assert code == 0
     assert f"{last.label}: DELETE FROM public.medbots_migrations WHERE version" in err  # noqa: S608
     assert "marked as reverted; it was applied at 20" in err
+    assert out.endswith(
+        f"Marked as reverted: {last.label}. medbots db migrate applies what is pending.\n"
+    )
     assert last.label in out
     assert _fetch(postgres, count) == [(0,)]
     code, found = _json(capsys, "repair", "--status", "applied", f"{last.version:04}", "--yes")

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from medbots import errors, secret
-from medbots.database import extension, readers, schema
+from medbots.database import extension, queries, readers, schema
 from tests.support import postgres as support
 from tests.support import store
 
@@ -57,6 +57,7 @@ async def test_everything_missing_is_named_at_once(postgres: support.Database) -
         await store.initialised(url, secrets)
     name = f"owner_{postgres.name[-8:]}"
     assert caught.value.hint == (
+        f"let MEDBOTS_DATABASE_URL name their owner, postgres; or, to make {name} the owner, "
         f"a superuser runs, in database {postgres.name}: "
         f'GRANT CREATE ON SCHEMA public TO "{name}"; ALTER ROLE "{name}" CREATEROLE; '
         f'ALTER TABLE public.clinical_embeddings OWNER TO "{name}";'
@@ -64,9 +65,20 @@ async def test_everything_missing_is_named_at_once(postgres: support.Database) -
     assert secrets.writes == 0
     # The cure, run to the letter, cures.
     async with store.connected(postgres.url) as admin:
-        await admin.execute((caught.value.hint or "").partition(": ")[2].encode())
+        await admin.execute((caught.value.hint or "").partition(f"{postgres.name}: ")[2].encode())
     steps = await store.initialised(url, secrets)
     assert steps[-1].action is schema.Action.CREATE
+    await _clean(postgres)
+
+
+async def test_a_refused_query_is_told_in_plain_words(postgres: support.Database) -> None:
+    """No name of a query of medbots' own, which nobody can look up, stands in the message."""
+    await store.initialised(postgres.url, store.Secrets())
+    url = await _owner(postgres)
+    async with store.connected(url) as nobody:
+        with pytest.raises(errors.NotAllowedError) as caught:
+            await queries.run(nobody, "model_versions", store.PROJECT)
+    assert caught.value.message == "permission denied for table clinical_embeddings"
     await _clean(postgres)
 
 
