@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from medbots import errors
-from medbots.database import connection, table_lock
+from medbots.database import connection, generations, table_lock
 from tests.support import postgres as support
 from tests.support import store
 
 SEARCH = "SELECT count(*) FROM public.clinical_embeddings"
+WITHDRAW = "DELETE FROM public.clinical_embeddings_next"
 
 
 async def _longest(url: str, until: asyncio.Task[object]) -> float:
@@ -46,6 +47,30 @@ async def test_searches_go_on_while_a_project_joins_behind_a_long_transaction(
         steps = await joining
     assert await searching < 1.5
     assert [one.action for one in steps if one.kind == "role"] == ["create", "create"]
+
+
+async def test_deletions_go_on_while_a_table_is_dropped_behind_a_long_transaction(
+    postgres: support.Database,
+) -> None:
+    """Bots delete from every table that there is, also from one that is about to go."""
+    url = postgres.url.reveal()
+    await store.initialised(postgres.url)
+    async with (
+        store.connected(postgres.url) as owner,
+        await psycopg.AsyncConnection.connect(url) as dump,
+    ):
+        await generations.make_next(owner, 8)
+        await dump.execute("SELECT count(*) FROM public.clinical_embeddings_next")
+        dropping = asyncio.create_task(generations.drop(owner, generations.NEXT))
+        await asyncio.sleep(1)
+        assert not dropping.done()
+        started = time.perf_counter()
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as bot:
+            await bot.execute(WITHDRAW)
+        assert time.perf_counter() - started < 1.5
+        await dump.rollback()
+        await dropping
+        assert [one.name for one in await generations.find(owner)] == [generations.CURRENT]
 
 
 async def test_a_transaction_that_does_not_end(postgres: support.Database) -> None:
