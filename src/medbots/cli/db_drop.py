@@ -6,7 +6,16 @@ import time
 from typing import TYPE_CHECKING
 
 from medbots import errors, state
-from medbots.cli import changes, db_report, options, project_contract, prompts, store, wiring
+from medbots.cli import (
+    changes,
+    db_report,
+    options,
+    project_contract,
+    prompts,
+    render,
+    store,
+    wiring,
+)
 
 if TYPE_CHECKING:
     from medbots.database.connection import Connection
@@ -23,9 +32,10 @@ def drop_previous(
     wish, found = wiring.run(_look(opts, report, expect_project))
     if found and not dry_run:
         listed = "\n".join(f"  {one.words}" for one in found)
-        prompts.confirm(
-            opts, f"These vectors, which no bot uses, will be deleted:\n{listed}\nGo on?"
-        )
+        doomed = f"These vectors, which no bot uses, will be deleted:\n{listed}"
+        if not (opts.json or opts.interactive):
+            render.note(doomed)
+        prompts.confirm(opts, f"{doomed}\nGo on?")
     running = _remove(opts, report, wish, found)
     db_report.reported(opts, report, db_report.timed(report, started, running))
     return report

@@ -157,7 +157,15 @@ async def _remove_rows(
         yield step
     deleted = 0
     watch.statement(f"rows of {model}", f"{statement.as_string(connection)};")
-    while not watch.dry_run:
+    if watch.dry_run:
+        yield Step(
+            "rows",
+            model,
+            Action.DELETE,
+            (f"{await _count(connection, wish, one.table, model):,} rows",),
+        )
+        return
+    while True:
         with connection_module.translated(doing=f"rows of {model}"):
             batch = (await connection.execute(statement)).rowcount
         deleted += batch
@@ -169,6 +177,19 @@ async def _remove_rows(
                 if index.model_version not in (None, model):
                     await wear.excuse(connection, one.table, index.name, deleted)
     yield Step("rows", model, Action.DELETE, (f"{deleted:,} rows deleted",))
+
+
+async def _count(
+    connection: connection_module.Connection, wish: Wish, name: str, model: str
+) -> int:
+    cursor = await connection.execute(
+        sql.SQL("SELECT count(*) FROM {} WHERE project_id = %s AND model_version = %s").format(
+            sql.SQL(name)
+        ),
+        [wish.project_id, model],
+    )
+    (rows,) = await cursor.fetchone() or (0,)
+    return int(rows)
 
 
 async def _remove_index(

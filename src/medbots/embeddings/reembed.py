@@ -109,12 +109,18 @@ async def run(
     before it acts: interrupted anywhere, the next run completes what is missing.
 
     Raises:
-        errors.MedbotsError: a stage cannot be completed. What was yielded stays.
+        errors.MedbotsError: a stage cannot be completed. What was yielded stays, rows as far as
+            they were made.
     """
     store, tally = filler.store, filler.tally
     yield Done(Stage.TABLE, await tables.make())
-    with bar("embedding", sum(one.chunks for one in await store.behind())) as advance:
-        await filler.fill(advance, enough=ENOUGH)
+    try:
+        with bar("embedding", sum(one.chunks for one in await store.behind())) as advance:
+            await filler.fill(advance, enough=ENOUGH)
+    except errors.MedbotsError:
+        if tally.resources:
+            yield Done(Stage.ROWS, changed=True)
+        raise
     yield Done(Stage.ROWS, tally.resources > 0)
     yield Done(Stage.INDEX, await tables.index())
     # The index took its time, and the bots went on.

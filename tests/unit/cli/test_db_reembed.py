@@ -565,19 +565,44 @@ class TestRefusals:
         assert [one["key"] for one in told.json["changes"]] == [OLD.version]
         assert [row[4] for row in clinic.rows(model=OLD.version)] == ["theirs"]
 
-    def test_a_text_that_the_model_refuses(self, clinic: Clinic) -> None:
+    @pytest.mark.parametrize("model", [SAME, WIDE], ids=["same", "wide"])
+    def test_a_text_that_the_model_refuses(self, clinic: Clinic, model: contract.Contract) -> None:
         """The record is named, its text is not; the others are done, and nothing is switched."""
-        clinic.choose(WIDE)
+        clinic.choose(model)
         clinic.router.refuses = "record 5"
         told = clinic.run(*REEMBED, "--batch", "8")
         assert told.code == 3
+        assert re.search(rf"rows +{model.version} +create", told.out)
         assert f"Condition/{embedded.uuid_of(5)}" in told.err
         assert "part 0" not in told.err + told.out
         assert clinic.secrets() == OLD.secrets()
-        assert len({row[0] for row in clinic.rows("clinical_embeddings_next")}) == 8
+        table = "clinical_embeddings_next" if model is WIDE else "clinical_embeddings"
+        assert len({row[0] for row in clinic.rows(table, model.version)}) == 8
         clinic.router.refuses = ""
         assert clinic.run(*REEMBED).code == 0
-        assert clinic.secrets() == WIDE.secrets()
+        assert clinic.secrets() == model.secrets()
+
+    def test_a_text_that_is_refused_where_nothing_else_is_missing(self, clinic: Clinic) -> None:
+        """Nothing was done: no part of anything."""
+        clinic.choose(SAME)
+        clinic.router.refuses = "record 5"
+        assert clinic.run(*REEMBED).code == 3
+        told = clinic.run(*REEMBED)
+        assert (told.code, told.out) == (1, "")
+        assert f"Condition/{embedded.uuid_of(5)}" in told.err
+
+    def test_what_would_be_dropped_is_counted(self, clinic: Clinic) -> None:
+        """A dry run tells the rows that the run itself then deletes, and deletes none."""
+        clinic.choose(SAME)
+        assert clinic.run(*REEMBED).code == 0
+        rows = len(clinic.rows(model=OLD.version))
+        told = clinic.run(*DROP, "--dry-run", "--format", "json")
+        (planned,) = [one for one in told.json["changes"] if one["kind"] == "rows"]
+        assert planned["details"] == [f"{rows} rows"]
+        assert len(clinic.rows(model=OLD.version)) == rows == 18
+        told = clinic.run(*DROP, "--format", "json")
+        (done,) = [one for one in told.json["changes"] if one["kind"] == "rows"]
+        assert done["details"] == [f"{rows} rows deleted"]
 
     def test_what_the_bots_work_by_is_not_dropped(self, clinic: Clinic) -> None:
         """While settings and bots disagree, or records are missing, nothing is deleted."""
@@ -593,7 +618,9 @@ class TestRefusals:
         assert f"Condition/{embedded.uuid_of(50)}" in told.err
         assert clinic.run("db", "migrate", "--drop-previous", "--non-interactive").code == 1
         assert clinic.run(*REEMBED).code == 0
-        assert clinic.run("db", "migrate", "--drop-previous", "--non-interactive").code == 64
+        told = clinic.run("db", "migrate", "--drop-previous", "--non-interactive")
+        assert (told.code, told.out) == (64, "")
+        assert f"  in public.clinical_embeddings: 19 rows of {OLD.version}" in told.err
         assert clinic.rows(model=OLD.version) != []
 
     @pytest.mark.parametrize("model", [SAME, WIDE], ids=["same", "wide"])
