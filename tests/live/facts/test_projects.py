@@ -164,6 +164,15 @@ class TestProject:
         assert [each["id"] for each in here] == [ids[other.id]]
         assert [each["id"] for each in other.admin.find("Bot")] == [ids[other.id]]
 
+    def test_a_super_admin_reads_any_projects_binary(
+        self, made: Scratch, super_admin: Session
+    ) -> None:
+        """Read directly, too; whose it is, is told with the header, and its bytes are given."""
+        reference = made.binary(b"Lungs clear.", "text/plain")
+        told = super_admin.read(reference, {**EXTENDED, "Accept": "application/fhir+json"})
+        assert told["meta"]["project"] == made.clinic.id
+        assert super_admin.get(f"fhir/R4/{reference}").content == b"Lungs clear."
+
     def test_meta_project_needs_a_header(self, bots: Scratch) -> None:
         """`meta.project` shows only with the header `X-Medplum: extended`."""
         bot_id = bots.bot()["id"]
