@@ -81,7 +81,8 @@ def reconcile(
     """Make the embedding store what the server holds, while bots go on writing.
 
     What is missing or stale is embedded by the Embedding Bot, or with --direct from here; rows of
-    records that are gone are deleted. Interrupted, it goes on where it was.
+    records that are gone are deleted. Interrupted, it goes on where it was. Needs what embeddings
+    status needs.
     """
     from medbots.cli import moment
     from medbots.embeddings.reconcile import Wish
