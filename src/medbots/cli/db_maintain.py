@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medbots import errors
-from medbots.cli import options, render_maintain, store, wiring
+from medbots.cli import interruption, options, render_maintain, store, wiring
 
 if TYPE_CHECKING:
     from medbots.database.maintenance import Done
@@ -62,7 +62,8 @@ def _report(
 ) -> None:
     """Do the work and print what came of it, also where it ended half-way."""
     try:
-        wiring.run(_work(opts, report, maintaining=maintaining, index=index))
+        with interruption.by_termination():
+            wiring.run(_work(opts, report, maintaining=maintaining, index=index))
     except errors.MedbotsError as error:
         if not any(one.ran for one in report.done):
             raise

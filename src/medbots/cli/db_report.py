@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from medbots import errors
-from medbots.cli import options, render_db, wiring
+from medbots.cli import interruption, options, render_db, wiring
 
 if TYPE_CHECKING:
     from medbots import state
@@ -53,7 +53,8 @@ def reported(opts: options.Options, report: Report, running: Coroutine[None, Non
         errors.MedbotsError: the failure, where nothing was done.
     """
     try:
-        wiring.run(running)
+        with interruption.by_termination():
+            wiring.run(running)
     except errors.MedbotsError as error:
         if report.dry_run or not report.changed:
             raise
