@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-_UNFOLDED = 400
+_UNFOLDED = 100_000
 
 
 class Advance(Protocol):
@@ -30,7 +31,9 @@ class Advance(Protocol):
 def _console(opts: options.Options, *, error: bool = False) -> Console:
     from rich.console import Console
 
-    console = Console(stderr=error, no_color=opts.no_color or None, highlight=False)
+    # Without a system of colours there is no bold and no dim either, which rich would keep.
+    plain = opts.no_color or bool(os.environ.get("NO_COLOR"))
+    console = Console(stderr=error, color_system=None if plain else "auto", highlight=False)
     if not console.is_terminal:
         # A file or a pipe has no edge at which to fold.
         console.width = _UNFOLDED
@@ -79,9 +82,12 @@ def table(
 ) -> None:
     """Print a table on stdout; a cell is plain text, never markup."""
     from rich import box
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
+    console = _console(opts)
+    cells = [[visible(cell) for cell in row] for row in rows]
     shown = Table(
         title=title or None,
         box=box.SIMPLE,
@@ -90,10 +96,36 @@ def table(
         show_header=any(columns),
     )
     for column in columns:
-        shown.add_column(column, overflow="fold")
+        shown.add_column(column, no_wrap=True)
+    for row in cells:
+        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    unbound = console.options.update(max_width=_UNFOLDED)
+    if Measurement.get(console, unbound, shown).maximum <= console.width:
+        console.print(shown)
+    else:
+        _narrow(console, columns, cells, title)
+
+
+def _narrow(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
+) -> None:
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    from medbots.cli import render_narrow
+
+    layout = render_narrow.layout(columns, rows, console.width, cell_len)
+    said = [Text(title, style="italic")]
+    if any(columns):
+        rule = "─" if console.encoding.startswith("utf") else "-"
+        said += [Text("".join(line), style="bold") for line in layout.lines(columns)]
+        said.append(Text(rule * min(layout.width, console.width)))
     for row in rows:
-        shown.add_row(*(Text(visible(cell), style=_STYLES.get(cell, "")) for cell in row))
-    _console(opts).print(shown)
+        for line in layout.lines(row):
+            said.append(Text.assemble(*((one, _STYLES.get(one.strip(), "")) for one in line)))
+    for one in (*said, Text()):
+        # Longer than the terminal is wide may be a single word: that, it copies as a whole.
+        console.print(one, soft_wrap=True)
 
 
 _STYLES = {
