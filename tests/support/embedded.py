@@ -88,6 +88,8 @@ class ModelRouter:
     requests: int = 0
     refuses: str = ""
     """A text with these words is answered with 400."""
+    down: bool = False
+    """Whether nothing listens."""
     breaks_after: int | None = None
     """So many requests are answered; then the process ends."""
 
@@ -97,6 +99,9 @@ class ModelRouter:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         body: dict[str, Any] = json.loads(request.content)
+        if self.down:
+            self.requests += 1
+            raise httpx.ConnectError("refused", request=request)
         if self.breaks_after is not None and self.requests >= self.breaks_after:
             raise KeyboardInterrupt
         self.requests += 1

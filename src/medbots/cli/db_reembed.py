@@ -69,7 +69,7 @@ async def _look(
     async with _opened(opts, request, report) as run:
         async with store.connected(run.settings) as connection:
             sight = await _seen(run, connection, request)
-        if not (sight.nothing or request.dry_run):
+        if (sight.todo or sight.outlook.makes) and not request.dry_run:
             await reembed.probe(documents.Documents(run.router, sight.new), sight.new)
         return sight
 

@@ -183,7 +183,7 @@ async def _mend(opts: options.Options, sides: Sides, request: Request, result: R
             resumed = (await kept.load(wish.arguments))[1]
             if resumed is not None:
                 render_inventory.note(opts, render_inventory.resuming(resumed))
-        async with reconciling.index_aside(opts, sides, request.direct, total):
+        async with reconciling.index_aside(opts, sides, embedder, total):
             with render_inventory.Progress(opts, "reconciling", total) as shown:
                 run = Reconciler(sides.server, sides.store, embedder, kept, wish, shown.got_on)
                 result.report = run.report

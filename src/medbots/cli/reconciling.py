@@ -64,7 +64,6 @@ async def embedder(sides: Sides, direct: bool) -> AsyncIterator[Embedder]:
         found = by_hand.Direct(
             sides.server, texts, Documents(by_hand.Packing(model), sides.contract), writer
         )
-        await found.probe()
         yield found
 
 
@@ -101,20 +100,23 @@ def _program(manifest: Manifest) -> Path:
 
 @asynccontextmanager
 async def index_aside(
-    opts: options.Options, sides: Sides, direct: bool, resources: int
+    opts: options.Options, sides: Sides, embedding: Embedder, resources: int
 ) -> AsyncIterator[None]:
     """Take the vector index away where it is faster built anew, and build it at the end.
+
+    That is where medbots itself embeds, and the router has shown that it can.
 
     Only while the table is small enough for searches to do without. One that is missing, as an
     interrupted run leaves it, is built too.
     """
     from medbots.cli import render_inventory, render_watch
     from medbots.database import builds, indexes, lock, table
+    from medbots.embeddings import direct
 
     connection = sides.connection
     # While the length of vectors is being changed, these may be another table's than the bots'.
     in_use = (await table.inspect(connection)).dimension == sides.contract.dimension
-    if not (direct and in_use):
+    if not (isinstance(embedding, direct.Direct) and in_use):
         yield
         return
     rows = await table.count(connection)
@@ -123,6 +125,7 @@ async def index_aside(
     missing = resources - await _embedded(sides) if rows < _SMALL else 0
     with render_watch.Watcher(opts, sides.settings, quiet=True) as watch:
         if index is not None and missing > _SHARE * max(rows, missing):
+            await embedding.prove()
             render_inventory.note(
                 opts,
                 f"the vector index is built anew at the end, which is faster for {missing} "

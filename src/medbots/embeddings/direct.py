@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from medbots import errors
 from medbots.embeddings import record_text
-from medbots.embeddings.documents import Documents
+from medbots.embeddings.documents import Documents, VectorError
 from medbots.embeddings.reconcile import Outcome
 from medbots.embeddings.router import BusyError
 from medbots.inventory import Embedded, Text, Version
@@ -86,14 +87,48 @@ class Direct:
         self._texts = texts
         self._documents = documents
         self._writer = writer
+        self._proved = False
+        self._proving = asyncio.Lock()
 
-    async def probe(self) -> None:
-        """Raise unless the router answers a vector that can be stored; costs one short text.
+    async def prove(self) -> None:
+        """Raise unless the router makes vectors that can be stored; it is asked once.
 
         Raises:
             errors.MedbotsError: it is down, refuses, or answers vectors of another length.
         """
-        await self._documents.embed([_PROBE])
+        async with self._proving:
+            if self._proved:
+                return
+            try:
+                await self.probe(first=True)
+            except VectorError as error:
+                raise self._unfit(error) from None
+            self._proved = True
+
+    def _unfit(self, error: VectorError) -> VectorError:
+        """Say by what the bots work: neither manifest nor environment has a say in it here."""
+        contract, cure = self._documents.contract, error.hint
+        if error.length is not None:
+            cure = (
+                f"let the router's alias {contract.alias} name the model of before; or move the "
+                f"bots to this one: EMBEDDING_DIM={error.length} medbots db migrate --reembed"
+            )
+        return VectorError(
+            f"{contract.version}, by which the bots work (the project's secrets), and the router "
+            f"differ: {error.message}",
+            hint=cure,
+        )
+
+    async def probe(self, *, first: bool = False) -> None:
+        """Raise unless the router answers a vector that can be stored; costs one short text.
+
+        Args:
+            first: whether it has answered nothing yet.
+
+        Raises:
+            errors.MedbotsError: it is down, refuses, or answers vectors of another length.
+        """
+        await self._documents.embed([_PROBE], first=first)
 
     async def embed(self, kind: str, versions: Sequence[Version]) -> Outcome:
         """Embed the current version of each resource; one that is gone by now needs nothing.
@@ -112,6 +147,8 @@ class Direct:
         await self._writer.withdraw(kind, [one for one in texts if not one.chunks])
         different = await self._writer.refresh(kind, [one for one in texts if one.chunks])
         todo = [one for one in texts if one.version.id in different]
+        if todo:
+            await self.prove()
         embedded = await self._embedded(todo, outcome)
         await self._writer.write(kind, embedded)
         outcome.done = len(texts) - len(todo) + len(embedded)

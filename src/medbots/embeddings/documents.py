@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -12,6 +14,7 @@ from medbots import errors
 from medbots.embeddings import contract as contract_module
 from medbots.embeddings import router as router_module
 
+LOG = logging.getLogger("medbots.embeddings")
 TASK = "embedding"
 _ATTEMPTS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -35,6 +38,9 @@ class VectorError(errors.ServerError):
 
     code = "vector-unusable"
 
+    length: int | None = None
+    """Of the vector, where that is what is wrong."""
+
 
 class Documents:
     """Embeds the texts of records by one contract."""
@@ -47,34 +53,59 @@ class Documents:
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._router = router
-        self._contract = contract
+        self.contract = contract
+        """By which the vectors are made."""
         self._pause = pause
+        self._silent_until = 0.0
         self.requests = 0
         """Made so far, repeated ones included."""
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str], *, first: bool = False) -> list[list[float]]:
         """Return one vector for each text: of the contract's length, finite, storable, not zero.
 
-        A router that is overloaded, fails or does not answer is asked again, each time later.
+        A router that is overloaded, fails or does not answer is asked again, each time later, and
+        that is told.
+
+        Args:
+            texts: of records.
+            first: whether nothing has been embedded yet: where nothing listens, that is told at
+                once, for it is a wrong address and not a restart.
 
         Raises:
             VectorError: the model answered something that cannot be stored.
             errors.MedbotsError: the router refuses, or did not answer in all attempts.
         """
-        prefixed = [self._contract.document(text) for text in texts]
+        prefixed = [self.contract.document(text) for text in texts]
         for attempt in range(_ATTEMPTS):
             self.requests += 1
             try:
-                vectors = await self._router.embed(self._contract.alias, prefixed, task=TASK)
+                vectors = await self._router.embed(self.contract.alias, prefixed, task=TASK)
             except (router_module.BusyError, errors.UnreachableError) as error:
-                if attempt == _ATTEMPTS - 1:
+                nobody = first and isinstance(error, router_module.NobodyError)
+                if nobody or attempt == _ATTEMPTS - 1:
                     raise
-                await self._pause(_seconds(attempt, getattr(error, "pause", None)))
+                seconds = _seconds(attempt, getattr(error, "pause", None))
+                self._narrate(error, attempt, seconds)
+                await self._pause(seconds)
             else:
                 for vector in vectors:
-                    check(vector, self._contract.dimension)
+                    check(vector, self.contract.dimension)
                 return vectors
         raise AssertionError("the last attempt returns or raises")
+
+    def _narrate(self, error: errors.MedbotsError, attempt: int, seconds: float) -> None:
+        """Tell that it is asked again; once for all requests that are under way."""
+        now = time.monotonic()
+        if now < self._silent_until:
+            return
+        self._silent_until = now + seconds / 2
+        LOG.warning(
+            "%s; asking again in %.1f s (%d of %d)",
+            error.message,
+            seconds,
+            attempt + 2,
+            _ATTEMPTS,
+        )
 
 
 def check(vector: Sequence[float], dimension: int) -> None:
@@ -84,11 +115,13 @@ def check(vector: Sequence[float], dimension: int) -> None:
         VectorError: says what is wrong with it.
     """
     if len(vector) != dimension:
-        raise VectorError(
+        error = VectorError(
             f"the model answers vectors of {len(vector)} dimensions, not {dimension}",
             hint=f"set EMBEDDING_DIM={len(vector)} (models.embedding.dimension), if that model is "
             "meant; or let the router's alias name the other model",
         )
+        error.length = len(vector)
+        raise error
     if not all(map(math.isfinite, vector)):
         raise VectorError("the model answered a vector with a value that is no number")
     greatest, least = max(vector), min(vector)

@@ -11,7 +11,7 @@ from typing import Protocol
 from medbots import errors
 from medbots.embeddings import contract as contract_module
 from medbots.embeddings import documents as documents_module
-from medbots.embeddings import refill
+from medbots.embeddings import refill, router
 
 PROBE = "medbots db migrate"
 """The one text that is embedded before anything is made."""
@@ -84,12 +84,14 @@ async def probe(documents: documents_module.Documents, contract: contract_module
         errors.MedbotsError: it refuses, cannot be reached, or answers another dimension.
     """
     try:
-        await documents.embed([PROBE])
+        await documents.embed([PROBE], first=True)
     except documents_module.VectorError as error:
         raise documents_module.VectorError(
             f"{contract.alias} at the router is not what EMBEDDING_DIM says: {error.message}",
             hint=error.hint,
         ) from None
+    except router.BusyError:
+        raise
     except errors.ServerError as error:
         raise errors.ServerError(
             f"the router has no working embedding model {contract.alias}: {error.message}",

@@ -22,6 +22,7 @@ _EMBED_LIMIT = 60.0
 _REFUSED = (401, 403)
 _BAD_REQUEST = 400
 """LiteLLM's answer to a wrong key, where the request itself cannot be wrong."""
+_NO_SUCH_MODEL = (400, 404)
 _FAILED = 500
 _TOO_MANY = (408, 429)
 _SAME = 1e-6
@@ -31,6 +32,7 @@ _SAME = 1e-6
 class BusyError(errors.ServerError):
     """The model router is overloaded, or failed for a moment: the same request may pass later."""
 
+    exit_code = errors.UnreachableError.exit_code
     code = "router-busy"
 
     def __init__(
@@ -39,6 +41,10 @@ class BusyError(errors.ServerError):
         super().__init__(message, hint=hint)
         self.pause = pause
         """Seconds that the router asks to wait, where it says."""
+
+
+class NobodyError(errors.UnreachableError):
+    """Nothing listens at the model router's address."""
 
 
 class Router:
@@ -184,11 +190,16 @@ class Router:
         except (TimeoutError, httpx.TimeoutException) as exc:
             why = f"{path} gave no answer within {time_limit:.0f} s"
             raise self._unreachable(why) from exc
+        except httpx.ConnectError as exc:
+            raise self._unreachable("no connection", NobodyError) from exc
         except httpx.RequestError as exc:
-            raise self._unreachable(_reason(exc)) from exc
+            why = f"the connection broke ({type(exc).__name__})"
+            raise self._unreachable(why) from exc
 
-    def _unreachable(self, why: str) -> errors.UnreachableError:
-        return errors.UnreachableError(
+    def _unreachable(
+        self, why: str, kind: type[errors.UnreachableError] = errors.UnreachableError
+    ) -> errors.UnreachableError:
+        return kind(
             f"{self._server} cannot be reached: {why}",
             hint="start the model router, or set LLM_ROUTER_URL to its address",
         )
@@ -214,7 +225,17 @@ class Router:
                 hint = f"{hint}; if it wants none, look into its log"
             raise errors.NotAllowedError(f"{said} to {which}", hint=hint)
         hint = "look into the router's log; LLM_ROUTER_URL names the router"
-        if not self._key:
+        if answer.status_code in _TOO_MANY or answer.status_code > _FAILED:
+            hint = (
+                "the router has too much to do, or what is behind it is down: look into its log, "
+                "and run it again later"
+            )
+        elif answer.status_code in _NO_SUCH_MODEL and method == "POST":
+            hint = (
+                "EMBEDDING_MODEL (models.embedding) has to be an alias that the router offers: "
+                "medbots verify --only router.models lists them; else look into the router's log"
+            )
+        elif not self._key:
             hint = f"if the router wants a key, set LLM_API_KEY; {hint}"
         if answer.status_code in _TOO_MANY or answer.status_code >= _FAILED:
             raise BusyError(said, hint=hint, pause=_pause(answer.headers.get("retry-after")))
@@ -262,9 +283,3 @@ def _numbers(embedding: list[Any] | str) -> list[float]:
 def _trust(base_url: str) -> ssl.SSLContext | bool:
     """Return whom to trust; for plain HTTP nobody, which saves loading the certificates."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if base_url.startswith("http:") else True
-
-
-def _reason(exc: httpx.RequestError) -> str:
-    if isinstance(exc, httpx.ConnectError):
-        return "no connection"
-    return f"the connection broke ({type(exc).__name__})"

@@ -591,6 +591,20 @@ class TestRefusals:
         assert (told.code, told.out) == (1, "")
         assert f"Condition/{embedded.uuid_of(5)}" in told.err
 
+    def test_a_router_that_is_not_there(self, clinic: Clinic) -> None:
+        """It is told at once where something is to be embedded, and not asked for where nothing."""
+        clinic.router.down = True
+        clinic.choose(SAME)
+        told = clinic.run(*REEMBED)
+        assert (told.code, told.out, clinic.router.requests) == (5, "", 1)
+        assert "cannot be reached: no connection" in told.err
+        clinic.router.down = False
+        assert clinic.run(*REEMBED).code == 0
+        clinic.router.down, clinic.router.requests = True, 0
+        clinic.choose(OLD)
+        assert clinic.run(*REEMBED).code == 0
+        assert (clinic.router.requests, clinic.secrets()) == (0, OLD.secrets())
+
     def test_what_would_be_dropped_is_counted(self, clinic: Clinic) -> None:
         """A dry run tells the rows that the run itself then deletes, and deletes none."""
         clinic.choose(SAME)

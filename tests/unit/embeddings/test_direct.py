@@ -82,11 +82,11 @@ class Clinic:
 
 
 async def test_each_text_gets_its_own_vector_in_few_requests() -> None:
-    """A hundred texts: two requests, and no vector goes astray."""
+    """A hundred texts: two requests after the first word, and no vector goes astray."""
     clinic = Clinic(100)
     outcome = await clinic.embedder.embed(KIND, clinic.versions)
     assert (outcome.done, outcome.failed) == (100, {})
-    assert clinic.requests == [64, 36]
+    assert clinic.requests == [1, 64, 36]
     assert clinic.numbers() == list(range(100))
 
 
@@ -144,5 +144,19 @@ async def test_the_probe_refuses_another_length() -> None:
         documents.Documents(clinic, contract.Contract("m", 3, "none")),
         clinic,  # type: ignore[arg-type]
     )
-    with pytest.raises(documents.VectorError):
-        await clinic.embedder.probe()
+    with pytest.raises(documents.VectorError) as caught:
+        await clinic.embedder.embed(KIND, clinic.versions)
+    assert "m/3/none, by which the bots work (the project's secrets)" in caught.value.message
+    assert "EMBEDDING_DIM=2 medbots db migrate --reembed" in str(caught.value.hint)
+    assert clinic.written == []
+
+
+async def test_where_nothing_is_to_be_embedded_the_router_is_not_asked() -> None:
+    """It may be down: what is withheld or has its text already is brought up to date."""
+    clinic = Clinic(2)
+    withheld, same = clinic.versions
+    clinic.texts_of[withheld.id] = Text(withheld, None, (), None)
+    clinic.unchanged = {same.id}
+    clinic.down = True
+    outcome = await clinic.embedder.embed(KIND, clinic.versions)
+    assert (outcome.done, clinic.requests, clinic.withdrawn) == (2, [], [withheld.id])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from medbots import errors
+from medbots import errors, secret
 from medbots.embeddings import contract, documents
 from medbots.embeddings import router as router_module
 
@@ -66,6 +66,62 @@ async def test_a_busy_router_is_asked_again() -> None:
     assert made.requests == 4
     assert pauses[0] == 7.0
     assert pauses[1] < pauses[2]
+
+
+async def test_that_it_is_asked_again_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With the reason and the pause; requests side by side do not repeat each other."""
+    made, pauses = subject(Router([router_module.BusyError("HTTP 503", pause=9.0)]))
+    with pytest.raises(router_module.BusyError):
+        await made.embed(["a"])
+    assert len(pauses) == 5
+    assert [one.getMessage() for one in caplog.records] == [
+        "HTTP 503; asking again in 9.0 s (2 of 6)"
+    ]
+
+
+async def test_where_nothing_listens_the_first_request_fails_at_once() -> None:
+    """It is a wrong address; later on it may be a restart, which is waited for."""
+    router = Router([router_module.NobodyError("nobody")])
+    made, pauses = subject(router)
+    with pytest.raises(errors.UnreachableError):
+        await made.embed(["a"], first=True)
+    assert (made.requests, pauses) == (1, [])
+    router.answers = [router_module.NobodyError("nobody"), [[1.0, 1.0]]]
+    assert await made.embed(["a"]) == [[1.0, 1.0]]
+    assert len(pauses) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "key", "hint"),
+    [
+        (503, None, "too much to do"),
+        (429, "k", "too much to do"),
+        (500, None, "LLM_API_KEY"),
+        (404, None, "EMBEDDING_MODEL"),
+        (400, "k", "EMBEDDING_MODEL"),
+    ],
+)
+async def test_what_helps_against_an_answer(status: int, key: str | None, hint: str) -> None:
+    """Load is no matter of a key, and an unknown alias is one of the setting that names it."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status))
+    given = secret.Secret(key) if key else None
+    router = router_module.Router("http://localhost", given, transport=transport)
+    with pytest.raises(errors.ServerError) as caught:
+        await router.embed("m", ["a"])
+    assert hint in str(caught.value.hint)
+    assert ("LLM_API_KEY" in str(caught.value.hint)) is (hint == "LLM_API_KEY")
+    assert caught.value.exit_code == (1 if status in (400, 404) else 5)
+
+
+async def test_nobody_at_the_address() -> None:
+    """It is told from an answer that does not come."""
+
+    def nobody(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    router = router_module.Router("http://localhost", None, transport=httpx.MockTransport(nobody))
+    with pytest.raises(router_module.NobodyError, match="no connection"):
+        await router.embed("m", ["a"])
 
 
 async def test_it_gives_up_in_the_end() -> None:
