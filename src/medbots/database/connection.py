@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import psycopg
 from psycopg import conninfo
 
 from medbots import errors, secret
+from medbots.database import pooler
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -110,25 +111,28 @@ async def connect(
         errors.UsageError: it is not a database URL.
         errors.UnreachableError: nothing answers there, or it does not speak as asked.
         errors.NotAllowedError: it refuses the user.
-        errors.DatabaseError: there is no such database, or it takes no connections now.
+        errors.DatabaseError: there is no such database, it takes no connections now, or a pooler
+            before it gives each transaction another session.
     """
     target = address(url, setting)
     defaults: dict[str, Any] = {"application_name": "medbots", "connect_timeout": _CONNECT_SECONDS}
     given = conninfo.conninfo_to_dict(url.reveal())
+    parameters = defaults | {name: value for name, value in given.items() if value is not None}
+
+    def opened() -> Awaitable[Connection]:
+        # What a pooler prepared once it may have forgotten.
+        return kind.connect(**parameters, autocommit=True, prepare_threshold=None)
+
     try:
         async with asyncio.timeout(2 * _CONNECT_SECONDS):
-            connection = await kind.connect(
-                **(defaults | {name: value for name, value in given.items() if value is not None}),
-                autocommit=True,
-                # A pooler between here and the server may hand statements to other sessions.
-                prepare_threshold=None,
-            )
+            connection = await opened()
     except (psycopg.Error, TimeoutError, OSError) as error:
         raise _connect_error(error, target) from error
     if notices is not None:
         connection.add_notice_handler(notices)
     try:
         with translated(target):
+            await pooler.refuse(connection, opened, setting)
             await limit(connection)
     except errors.MedbotsError:
         await connection.close()
