@@ -16,6 +16,8 @@ TYPES = (
     "Observation",
 )
 """The resource types that are embedded."""
+CONTENT = ("structured", "note")
+"""What a chunk was made of: coded fields, or somebody's own words."""
 
 
 class Standing(enum.StrEnum):

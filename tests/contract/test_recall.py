@@ -75,7 +75,14 @@ def test_whose_rows(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("--project-id", "clinic"), ("--sample", "0"), ("--threshold", "1.5")]
+    "args",
+    [
+        ("--project-id", "clinic"),
+        ("--sample", "0"),
+        ("--threshold", "1.5"),
+        ("--type", "Patient"),
+        ("--type", "condition"),
+    ],
 )
 def test_what_it_does_not_take(shelf: Shelf, args: tuple[str, str]) -> None:
     """Usage errors, before anything is asked."""

@@ -102,7 +102,6 @@ class TestAsk:
         [
             (("--patient", NOBODY), "PATIENT_NOT_FOUND"),
             (("--patient", "not-an-id"), "INVALID_INPUT"),
-            (("--patient", NOBODY, "--question-type", "odd"), "INVALID_INPUT"),
         ],
     )
     def test_the_bot_refuses(self, deployed: Stage, args: tuple[str, ...], code: str) -> None:

@@ -293,7 +293,7 @@ class TestSearch:
         "args",
         [
             ("--type", "Observation"),
-            ("--content-type", "nothing-like-it"),
+            ("--content-type", "note"),
             ("--since", "2100-01-01"),
             ("--until", "1900-01-01"),
             ("--min-similarity", "1"),
@@ -318,8 +318,8 @@ class TestSearch:
 
     def test_the_bot_refuses(self, deployed: Stage) -> None:
         """What the bot finds wrong is exit 1, in its words."""
-        told = deployed.medbots("embeddings", "search", "x", "--type", "Patient").expect(1)
-        assert "INVALID_INPUT: resourceTypes must list" in told.err
+        told = deployed.medbots("embeddings", "search", "x" * 2_001).expect(1)
+        assert "INVALID_INPUT: query" in told.err
         assert told.out == ""
 
 

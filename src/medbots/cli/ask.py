@@ -9,6 +9,7 @@ import typer
 from medbots.cli import options
 
 BOT = "rag-pipeline"
+_QUESTIONS = ("general", "trend", "lab", "medication", "history")
 
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="In words.")]
 Patient = Annotated[str, typer.Option("--patient", metavar="ID", help="Whose record answers it.")]
@@ -52,7 +53,9 @@ def ask(
         "question": question,
         "patientId": references.required("--patient", patient, "Patient"),
         "maxContextChunks": max_chunks,
-        "questionType": question_type,
+        "questionType": references.one_of(
+            "--question-type", question_type, _QUESTIONS, "is no kind of question"
+        ),
         "includeCitations": False if no_citations else None,
     }
     body = {name: value for name, value in given.items() if value is not None}

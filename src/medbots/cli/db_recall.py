@@ -93,8 +93,13 @@ async def _measure(
     resource_type: str | None,
     seed: int,
 ) -> Report:
+    from medbots import inventory
+    from medbots.cli import references
     from medbots.database import recall as recall_module
 
+    references.one_of(
+        "--type", resource_type, inventory.TYPES, "is no type of which records are embedded"
+    )
     settings = wiring.settings(opts, wiring.manifest(opts))
     model = store.wish(settings, "").model_version
     given = None if project_id is None else _uuid(project_id)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from medbots import errors
 from medbots.cli import embeddings_reconcile, embeddings_status, options
 
 BOT = "semantic-search"
@@ -26,7 +27,12 @@ Types = Annotated[
     typer.Option("--type", metavar="TYPE,…", help="Only such resources; several, or repeated."),
 ]
 ContentType = Annotated[
-    str | None, typer.Option("--content-type", metavar="NAME", help="Only such content.")
+    str | None,
+    typer.Option(
+        "--content-type",
+        metavar="structured|note",
+        help="Only what coded fields say, or only somebody's own words.",
+    ),
 ]
 Since = Annotated[
     str | None, typer.Option("--since", metavar="DATE", help="Only from this day on.")
@@ -92,17 +98,24 @@ def _question(
     min_similarity: float | None,
 ) -> dict[str, Any]:
     """Return the bot's input; what is not given is left to the bot."""
+    from medbots import inventory
     from medbots.cli import moment, references
 
     dates = {
         "start": moment.date("--since", since),
         "end": moment.date("--until", until),
     }
+    if since and until and str(dates["start"]) > str(dates["end"]):
+        raise errors.UsageError(
+            f"--since {since} is after --until {until}: no day lies between them"
+        )
     given: dict[str, Any] = {
         "query": query,
         "patientId": references.identifier("--patient", patient, "Patient"),
-        "resourceTypes": references.several("--type", types),
-        "contentType": content_type,
+        "resourceTypes": references.embedded("--type", types),
+        "contentType": references.one_of(
+            "--content-type", content_type, inventory.CONTENT, "is no kind of content"
+        ),
         "dateRange": {name: value for name, value in dates.items() if value is not None},
         "limit": limit,
         "minSimilarity": min_similarity,

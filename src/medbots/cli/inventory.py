@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medbots import errors, inventory
+from medbots import inventory
 from medbots.cli import options, project_contract, references, store, wiring
 
 if TYPE_CHECKING:
@@ -76,11 +76,5 @@ def kinds(given: list[str] | None) -> tuple[str, ...]:
     Raises:
         errors.UsageError: it names nothing, or a type that is not embedded.
     """
-    named = references.several("--type", given)
-    for one in named or ():
-        if one not in inventory.TYPES:
-            raise errors.UsageError(
-                f"--type {one}: no such records are embedded",
-                hint=f"types: {', '.join(inventory.TYPES)}",
-            )
+    named = references.embedded("--type", given)
     return tuple(one for one in inventory.TYPES if named is None or one in named)

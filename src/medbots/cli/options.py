@@ -140,6 +140,29 @@ class Command(core.TyperCommand):
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **attributes: Any) -> None:
         super().__init__(*args, params=[*(params or []), *_global_options()], **attributes)
+        for one in self.params:
+            _speak(one)
+
+
+_NUMBERS = {
+    "int": "whole number",
+    "int range": "whole number",
+    "float": "number",
+    "float range": "number",
+}
+
+
+def _speak(param: Any) -> None:
+    """Let the error about what is no number say in words what is wanted, with its limits."""
+    kind = param.type
+    word = _NUMBERS.get(getattr(kind, "name", ""))
+    # Without a metavar of its own, the help shows the name of the type.
+    if word is None or param.metavar is None:
+        return
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    if least is not None:
+        word = f"{word} from {least}" + (f" to {most}" if most is not None else " on")
+    kind.name = word
 
 
 class Group(core.TyperGroup):

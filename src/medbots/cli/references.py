@@ -7,8 +7,9 @@ never set must not turn a question about one patient into one about all.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from medbots import errors
+from medbots import errors, inventory
 
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _COMMAND = re.compile(r"[\w.:|-]{1,128}")
@@ -64,6 +65,37 @@ def command(flag: str, text: str | None) -> str | None:
     if text is None or _COMMAND.fullmatch(text.strip()):
         return text and text.strip()
     raise errors.UsageError(f"{flag} {text!r} is no id of a command")
+
+
+def one_of(flag: str, text: str | None, known: Sequence[str], of: str) -> str | None:
+    """Return what was given for `flag`, which must be one of `known`.
+
+    Args:
+        flag: as it stands on the command line.
+        text: what was given; None where nothing was.
+        known: what may be.
+        of: what anything else is, in words.
+
+    Raises:
+        errors.UsageError: it is none of them; names them.
+    """
+    if text is None or text.strip() in known:
+        return text and text.strip()
+    near = {one.lower(): one for one in known}.get(text.strip().lower())
+    meant = f"did you mean {near}? " if near else ""
+    raise errors.UsageError(f"{flag} {text!r} {of}", hint=f"{meant}{flag} takes {', '.join(known)}")
+
+
+def embedded(flag: str, values: list[str] | None) -> list[str] | None:
+    """Return the resource types that were given for `flag`, as `several` does.
+
+    Raises:
+        errors.UsageError: it names nothing, or a type of which no records are embedded.
+    """
+    named = several(flag, values)
+    for one in named or ():
+        one_of(flag, one, inventory.TYPES, "is no type of which records are embedded")
+    return named
 
 
 def several(flag: str, values: list[str] | None) -> list[str] | None:

@@ -63,6 +63,13 @@ def test_what_is_asked(
     ]
 
 
+def test_a_kind_of_question_that_there_is_not(ward: Ward, medbots: Medbots) -> None:
+    """Exit 64 with the kinds that there are, and nobody is asked."""
+    told = medbots("ask", "Which HbA1c?", "--patient", "p9", "--question-type", "odd")
+    assert (told.code, told.out, ward.inputs) == (64, "", [])
+    assert "--question-type takes general, trend, lab, medication, history" in told.err
+
+
 def test_the_answer(ward: Ward, medbots: Medbots) -> None:
     """Sentences with marks, sources with dates, confidence and model; warnings on stderr."""
     ward.answers["rag-pipeline"] = ANSWER

@@ -67,10 +67,15 @@ def test_what_is_asked(
         ("--patient", "a b"),
         ("--type", ""),
         ("--type", ","),
+        ("--type", "Patient"),
+        ("--type", "Condition,observation"),
+        ("--content-type", "nonsense"),
+        ("--content-type", ""),
         ("--since", ""),
         ("--since", "7d"),
         ("--since", "2026-02-30"),
         ("--until", "20260301"),
+        ("--since", "2026-03-02", "--until", "2026-03-01"),
         ("--limit", "0"),
         ("--limit", "51"),
         ("--min-similarity", "1.1"),
@@ -82,6 +87,39 @@ def test_mistakes(ward: Ward, medbots: Medbots, args: tuple[str, ...]) -> None:
     ward.answers["semantic-search"] = found(HIT)
     told = medbots("embeddings", "search", "fever", *args)
     assert (told.code, told.out, ward.inputs) == (64, "", [])
+
+
+@pytest.mark.parametrize(
+    ("args", "said", "hint"),
+    [
+        (
+            ("--content-type", "text"),
+            "--content-type 'text' is no kind of content",
+            "--content-type takes structured, note",
+        ),
+        (
+            ("--type", "condition"),
+            "--type 'condition' is no type of which records are embedded",
+            "did you mean Condition? --type takes Condition, DiagnosticReport, ",
+        ),
+        (("--limit", "x"), "'x' is not a valid whole number from 1 to 50.", ""),
+        (("--min-similarity", "x"), "'x' is not a valid number from 0 to 1.", ""),
+        (("--limit", "51"), "1<=x<=50", ""),
+    ],
+)
+def test_a_mistake_is_told_with_what_may_be(
+    medbots: Medbots, args: tuple[str, ...], said: str, hint: str
+) -> None:
+    """The flag, what was given, and every value that it takes."""
+    told = medbots("embeddings", "search", "fever", *args)
+    first, second = told.err.splitlines()
+    assert said in first
+    assert second.startswith(f"hint: {hint}")
+
+
+def test_help_names_the_kinds_of_content(medbots: Medbots) -> None:
+    """Who asks for help need not guess them."""
+    assert "structured|note" in medbots("embeddings", "search", "--help").out
 
 
 def test_the_table(ward: Ward, medbots: Medbots) -> None:
