@@ -6,7 +6,7 @@ from medbots import check, config
 from medbots.checks import family as family_module
 from medbots.checks import target as target_module
 from medbots.database import connection as connection_module
-from medbots.database import models, refill
+from medbots.database import models, refill, status
 from medbots.database import table as table_module
 
 _PROBE = "medbots verify"
@@ -23,6 +23,8 @@ _DEFAULTS = {
 _AGAIN = "medbots db migrate --reembed, which embeds the records again while searches go on"
 _DROP = "medbots db migrate --drop-previous, when the searches are as they should be"
 
+_INIT = "medbots db init"
+
 family = family_module.Family("embeddings", "Embeddings: the contract and the index")
 
 
@@ -35,18 +37,21 @@ async def settings(target: target_module.Target) -> check.Result:
     `EMBEDDING_PREFIX_MODE`, by which the bots work, say the same as the settings of this run. No
     model is called. Where this login may not see secrets, they are not compared.
 
-    Fails: naming the one at fault: the setting and where it comes from, where secret and column
-    agree; the column, where setting and secret agree; else the secret. What rests on it is skipped.
+    Fails: where there is no table yet; else naming the one at fault: the setting and where it comes
+    from, where secret and column agree; the column, where setting and secret agree; else the
+    secret. What rests on it is skipped.
 
-    Cure: give the setting the value of the other two; `medbots db migrate --reembed` for the
-    column, and to move the bots to another model where their records have no vectors of it yet; for
-    another secret `medbots deploy` with the setting in its environment: a setting that nobody made
-    replaces none.
+    Cure: `medbots db init` for the table; give the setting the value of the other two;
+    `medbots db migrate --reembed` for the column, and to move the bots to another model where their
+    records have no vectors of it yet; for another secret `medbots deploy` with the setting in its
+    environment: a setting that nobody made replaces none.
     """
     wanted, store = target.settings.embedding_dim, await target.store()
     column, astray = store.dimension, await _secrets_astray(target)
     origin = target.settings.origin("embedding_dim")
     expected = f"{wanted} dimensions, model version {target.model_version}"
+    if column is None:
+        return check.failed(_lengthless(store), expected, _INIT)
     observed = f"settings {wanted} ({origin}), column {column}"
     if column != wanted:
         # What the bots work by is not what is out of place; unseen, rows tell what they work by.
@@ -72,6 +77,13 @@ async def settings(target: target_module.Target) -> check.Result:
             return check.failed(said, expected, f"{given} {_AGAIN}")
         return check.failed(said, expected, f"{given} medbots deploy")
     return check.passed(observed, expected)
+
+
+def _lengthless(store: status.Status) -> str:
+    """Say why no length of vectors is known, to a run that left `database.schema` out."""
+    if store.origin is table_module.Origin.NONE:
+        return f"there is no table {table_module.NAME}"
+    return f"{table_module.NAME} declares no length of its vectors"
 
 
 async def _secrets_astray(target: target_module.Target) -> dict[str, str]:
@@ -124,9 +136,12 @@ async def contract(target: target_module.Target) -> check.Result:
     """
     wanted = target.settings.embedding_dim
     alias = target.settings.embedding_model
-    column = (await target.store()).dimension
-    (vector,) = await target.router.embed(alias, [_PROBE])
+    store = await target.store()
+    column = store.dimension
     expected = f"{wanted} dimensions, model version {target.model_version}"
+    if column is None:
+        return check.failed(_lengthless(store), expected, _INIT)
+    (vector,) = await target.router.embed(alias, [_PROBE])
     observed = f"settings {wanted}, column {column}, {alias} answers {len(vector)}"
     if column != wanted or len(vector) != wanted:
         return check.failed(observed, expected, _cure(wanted, column, len(vector)))
@@ -154,10 +169,12 @@ async def rows(target: target_module.Target) -> check.Result:
     `medbots db migrate --reembed`. What an earlier model left, and has new vectors, goes by
     `medbots db migrate --drop-previous`.
     """
-    project = (await target.client()).project
+    project, store = (await target.client()).project, await target.store()
+    expected = f"rows of model version {target.model_version}"
+    if store.dimension is None:
+        return check.failed(_lengthless(store), expected, _INIT)
     with connection_module.translated():
         found = await models.held(await target.database(), project.id)
-    expected = f"rows of model version {target.model_version}"
     observed = ", ".join(f"{one.rows} rows of {one.model_version}" for one in found)
     right = any(one.model_version == target.model_version for one in found)
     if not right and any(one.written for one in found):
@@ -183,7 +200,9 @@ async def index(target: target_module.Target) -> check.Result:
     store = await target.store()
     found = store.index
     expected = f"a valid hnsw index for {target.model_version}"
-    fix = "medbots db init"
+    if store.dimension is None:
+        return check.failed(_lengthless(store), expected, _INIT)
+    fix = _INIT
     if store.dimension != target.settings.embedding_dim:
         # For a run that left the other checks out: no index can serve such vectors.
         observed = f"the column has {store.dimension} dimensions"

@@ -266,6 +266,17 @@ AT_FAULT = [
 ]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["embeddings.settings", "embeddings.contract", "embeddings.rows", "embeddings.index"],
+)
+async def test_no_table_yet(empty: Stand, name: str) -> None:
+    """Each check that looks for the table, asked for alone, names the command that makes it."""
+    result = (await empty.look(name))[name]
+    assert (result.status, result.fix) == (FAIL, "medbots db init")
+    assert result.observed == "there is no table public.clinical_embeddings"
+
+
 @pytest.mark.parametrize(("setting", "secrets", "observed", "fix"), AT_FAULT)
 async def test_the_one_at_fault_is_named(
     stand: Stand, setting: str, secrets: dict[str, str], observed: str, fix: str
