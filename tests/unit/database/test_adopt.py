@@ -212,6 +212,22 @@ async def test_what_cannot_be_a_row_is_set_aside(postgres: support.Database) -> 
     assert any("moved 4 rows to clinical_embeddings_set_aside" in line for line in adopt.details)
 
 
+async def test_what_is_set_aside_is_the_owners(postgres: support.Database) -> None:
+    """Where everybody may read new tables, the text of records that were set aside stays shut."""
+    await _guide(postgres, _insert("Condition", CONDITION, "0", "none", None, model="'m'"))
+    visitor = f"visitor_{postgres.name}"
+    async with store.connected(postgres.url) as owner:
+        await owner.execute(f"CREATE ROLE {visitor}".encode())
+        await owner.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
+        await store.initialised(postgres.url)
+        seen = []
+        for role in ("NONE", visitor):
+            await owner.execute(f"SET ROLE {role}".encode())
+            cursor = await owner.execute("SELECT count(*) FROM clinical_embeddings_set_aside")
+            seen.append(await cursor.fetchone())
+    assert seen == [(1,), (0,)]
+
+
 async def test_without_such_rows_no_table_is_left(postgres: support.Database) -> None:
     """The table of rows set aside exists only where it holds one."""
     await _guide(postgres, _insert("Condition", CONDITION, "0", "a", "[1,0,0,0]", model="'m'"))
