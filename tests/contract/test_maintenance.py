@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
+import time
 from typing import Any
 
 import psycopg
@@ -258,6 +260,36 @@ def test_reindex_drops_what_an_earlier_one_left(shelf: Shelf) -> None:
     code, _, err = shelf.run("db", "reindex", "--index", "another_idx")
     assert code == 64
     assert INDEX in err
+
+
+def test_reindex_says_for_whom_it_waits(shelf: Shelf) -> None:
+    """An older transaction is named before the rebuild stands still behind it."""
+    shelf.fill(50)
+    with psycopg.connect(shelf.url, application_name="a long look") as reader:
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        reader.execute("SELECT count(*) FROM clinical_embeddings")
+        time.sleep(1.1)
+        ending = threading.Timer(1.0, reader.rollback)
+        ending.start()
+        code, _, err = shelf.run("db", "reindex", "--index", INDEX)
+        ending.join()
+    assert code == 0, err
+    assert f"index {INDEX}: may have to wait for a transaction that began 1 s ago (pid " in err
+    assert "program a long look)" in err
+
+
+def test_an_interrupted_reindex_says_how_it_goes_on(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run again, it clears away what is left."""
+
+    async def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(maintenance, "rebuild", interrupted)
+    code, _, err = shelf.run("db", "reindex")
+    assert code == 130
+    assert "hint: run it again" in err
 
 
 def test_nobodys_comment_is_overwritten(shelf: Shelf) -> None:

@@ -98,7 +98,7 @@ async def _remove(
     with render_watch.Watcher(opts, settings, script, quiet=True) as watch:
         async with (
             store.connected(settings) as connection,
-            lock.alone(connection, schema.LOCK_WAIT_SECONDS),
+            lock.alone(connection, schema.LOCK_WAIT_SECONDS, watch),
         ):
             # The answer may have taken long; nobody changes the model while the lock is held.
             await _agreed(opts, report, connection)

@@ -65,6 +65,8 @@ def _report(
         with interruption.by_termination():
             wiring.run(_work(opts, report, maintaining=maintaining, index=index))
     except errors.MedbotsError as error:
+        if isinstance(error, errors.InterruptedByUserError) and not report.dry_run:
+            error.hint = "run it again: what an interrupted rebuild has left is cleared away first"
         if not any(one.ran for one in report.done):
             raise
         end = error

@@ -22,6 +22,7 @@ from medbots.cli import (
 from medbots.cli import (
     reembed_sight as sight_module,
 )
+from medbots.embeddings import contract as contract_module
 
 if TYPE_CHECKING:
     from medbots import config
@@ -57,7 +58,20 @@ def reembed(opts: options.Options, request: Request) -> db_report.Report:
     db_report.reported(opts, report, db_report.timed(report, started, running))
     if report.changed and not (request.dry_run or opts.json):
         render.note("the former vectors stay until: medbots db migrate --drop-previous")
+        for said in _fleeting(wiring.settings(opts, wiring.manifest(opts))):
+            render.note(said)
     return report
+
+
+def _fleeting(settings: config.Settings) -> Iterator[str]:
+    """What to do so that no later deploy plans the former model back."""
+    origins = (settings.origin(name) for name in contract_module.SECRETS.values())
+    given = [one.removeprefix("env ") for one in origins if one.startswith("env ")]
+    if given:
+        yield (
+            f"{', '.join(given)} came from the environment: write the model into the manifest "
+            "(models.embedding) too; a plan or deploy without them means what stands there"
+        )
 
 
 async def _look(
@@ -106,7 +120,7 @@ async def _run(opts: options.Options, request: Request, report: db_report.Report
         with render_watch.Watcher(opts, run.settings, quiet=True) as watch:
             async with (
                 store.connected(run.settings) as connection,
-                lock.alone(connection, schema.LOCK_WAIT_SECONDS),
+                lock.alone(connection, schema.LOCK_WAIT_SECONDS, watch),
             ):
                 sight = await _seen(run, connection, request)
                 wish = sight.wish

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from medbots import state
     from medbots.database import schema
 
+_AGAIN = "run it again: it completes what is missing, and does nothing twice"
+"""What helps after an interruption, whichever verb it was."""
+
 
 @dataclass(slots=True)
 class Report:
@@ -56,6 +59,8 @@ def reported(opts: options.Options, report: Report, running: Coroutine[None, Non
         with interruption.by_termination():
             wiring.run(running)
     except errors.MedbotsError as error:
+        if isinstance(error, errors.InterruptedByUserError) and not report.dry_run:
+            error.hint = _AGAIN
         if report.dry_run or not report.changed:
             raise
         end = error

@@ -131,7 +131,7 @@ async def index_aside(
                 f"the vector index is built anew at the end, which is faster for {missing} "
                 "records; until then searches read every row",
             )
-            async with lock.alone(connection, _LOCK_SECONDS):
+            async with lock.alone(connection, _LOCK_SECONDS, watch):
                 await builds.drop(connection, index.name, concurrently=rows > 0, watch=watch)
             index = None
         try:
@@ -146,7 +146,7 @@ async def _build_index(sides: Sides, watch: Watcher) -> None:
     from medbots.database import indexes, lock, roles
 
     connection, project = sides.connection, sides.client.project.id
-    async with lock.alone(connection, _LOCK_SECONDS):
+    async with lock.alone(connection, _LOCK_SECONDS, watch):
         shared = await roles.shared(connection, project)
         await indexes.ensure(connection, sides.contract.version, shared=shared, watch=watch)
 

@@ -134,6 +134,8 @@ async def run(
         return
     text = f"{statement.as_string(connection).strip()};"
     watch.statement(label, f"{config.as_string(connection)};\n{text}", text)
+    if rows:
+        await _tell_of_older(connection, label, watch)
     try:
         with connection_module.translated(doing=label):
             await connection.execute(config)
@@ -144,6 +146,19 @@ async def run(
             for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
                 await connection.execute(sql.SQL("RESET {}").format(sql.Identifier(setting)))
             await connection_module.limit(connection)
+
+
+async def _tell_of_older(
+    connection: connection_module.Connection, label: str, watch: watch_module.Watch
+) -> None:
+    """Say whom a concurrent build may wait for, which begins after every older transaction."""
+    row = await (await queries.run(connection, "older_transaction")).fetchone()
+    if row is not None:
+        pid, user, program, seconds = row
+        watch.waiting(
+            f"{label}: may have to wait for a transaction that began {seconds} s ago (pid {pid}, "
+            f"user {user}, program {program or 'unnamed'})"
+        )
 
 
 async def drop(

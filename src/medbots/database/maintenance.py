@@ -71,8 +71,8 @@ async def maintain(
             async for step in maintenance_plan.due(connection, model_version):
                 yield Done(step, ran=False, note=step.warning)
             return
-        async with lock.alone(connection, wait_seconds):
-            await builds.alone(connection, table.GENERATIONS, wait_seconds)
+        async with lock.alone(connection, wait_seconds, watch):
+            await builds.alone(connection, table.GENERATIONS, wait_seconds, watch)
             async for step in maintenance_plan.due(connection, model_version):
                 began = time.perf_counter()
                 note = step.warning
@@ -181,7 +181,7 @@ async def reindex(
         errors.MedbotsError: as `maintain`.
     """
     with connection_module.translated():
-        async with lock.alone(connection, wait_seconds):
+        async with lock.alone(connection, wait_seconds, watch):
             every = await maintenance_plan.tables(connection)
             known = [(one, index.name) for one in every for index in one.indexes]
             chosen = [pair for pair in known if name in (None, pair[1])]
@@ -189,7 +189,7 @@ async def reindex(
                 raise await _unknown(connection, name, [index for _, index in known])
             async for one in leftovers.remove(connection, wait_seconds=wait_seconds, watch=watch):
                 yield Done(maintenance_plan.left_over(one), ran=True)
-            await builds.alone(connection, table.GENERATIONS, wait_seconds)
+            await builds.alone(connection, table.GENERATIONS, wait_seconds, watch)
             for found, index in chosen:
                 began = time.perf_counter()
                 await rebuild(connection, found, index, watch)

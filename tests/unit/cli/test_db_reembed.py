@@ -334,7 +334,9 @@ def test_it_goes_on_after_each_stage(
 
     with monkeypatch.context() as patched:
         patched.setattr(changeover.Changeover, stage, ended)
-        assert clinic.run(*REEMBED).code == 130
+        told = clinic.run(*REEMBED)
+        assert told.code == 130
+        assert "hint: run it again: it completes what is missing" in told.err
     dimension = int(clinic.secrets()["EMBEDDING_DIM"])
     alias = clinic.secrets()["EMBEDDING_MODEL"]
     table = {name for name, one in clinic.tables().items() if one == dimension}
@@ -463,6 +465,24 @@ def test_the_way_back(clinic: Clinic) -> None:
     assert clinic.rows() == expected(OLD, clinic.rows("clinical_embeddings_previous"))
     assert [text for text in clinic.router.inputs if "migrate" not in text] == ["changed since"]
     assert clinic.secrets() == OLD.secrets()
+
+
+def test_a_model_that_the_environment_names_is_to_be_written_down(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next deploy means the manifest's; where that names it, nothing is said."""
+    clinic.choose(SAME)
+    told = clinic.run(*REEMBED)
+    assert "EMBEDDING_MODEL, EMBEDDING_DIM, EMBEDDING_PREFIX_MODE came from" in told.err
+    assert "models.embedding" in told.err
+    for name in contract.SECRETS:
+        monkeypatch.delenv(name)
+    written = f"models: {{embedding: {{alias: {OLD.alias}, dimension: 4, prefix: none}}}}\n"
+    Path("medbots.yaml").write_text(MANIFEST + written)
+    told = clinic.run(*REEMBED)
+    assert told.code == 0, told.err
+    assert clinic.secrets() == OLD.secrets()
+    assert "models.embedding" not in told.err
 
 
 class TestRefusals:
