@@ -32,6 +32,7 @@ def test_a_sound_index_and_a_bad_one(shelf: Shelf) -> None:
     assert (good["sample"], good["project"], good["threshold"]) == (40, store.PROJECT, 0.95)
     assert sum(good["default"]["ways"].values()) == 40
     assert "exact" not in good["default"]["ways"]
+    assert good["warnings"] == []
     for way in ("default", "exact"):
         assert 0 < good[way]["p50Ms"] <= good[way]["p95Ms"]
 
@@ -46,6 +47,21 @@ def test_a_sound_index_and_a_bad_one(shelf: Shelf) -> None:
     assert SECRET_WORDS not in out + err
     # The same queries, judged by what they reach.
     assert shelf.json("db", "recall", "--sample", "40", "--threshold", "0")["ok"]
+
+
+def test_no_query_through_an_index(shelf: Shelf) -> None:
+    """Few rows, or none of the model's index: the figure stands, and what it is not worth."""
+    shelf.fill(50)
+    few = shelf.json("db", "recall", "--sample", "10")
+    assert (few["ok"], set(few["default"]["ways"])) == (True, {"exact"})
+    assert few["warnings"][0].startswith("no query went through the index")
+    with shelf.connect() as owner:
+        owner.execute(f"DROP INDEX {INDEX}")
+    code, out, err = shelf.run("db", "recall", "--sample", "10")
+    assert code == 0
+    assert "The recall reaches 0.95." in out
+    assert f"warning: no valid index serves {MODEL}" in err
+    assert "medbots db maintain builds it" in err
 
 
 def test_the_same_seed_asks_the_same(shelf: Shelf) -> None:

@@ -52,7 +52,26 @@ class Report:
     seed: int
     threshold: float
     found: Recall
+    indexed: bool
+    """Whether a valid index serves the model."""
     duration_ms: int
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What keeps the figure from saying anything of an index."""
+        if not self.indexed and "type" not in self.found.ways:
+            said = (
+                f"no valid index serves {self.model_version}: every query compared with all rows; "
+                "medbots db maintain builds it"
+            )
+        elif not self.found.by_index:
+            said = (
+                "no query went through the index: so few rows are all compared with, and the "
+                "recall says nothing of the index"
+            )
+        else:
+            return ()
+        return (said,)
 
     @property
     def ok(self) -> bool:
@@ -106,6 +125,7 @@ async def _measure(
     started = time.perf_counter()
     async with store.connected(settings) as connection:
         whose = await _project(connection, settings, model, given)
+        indexed = await recall_module.indexed(connection, model)
         with render.progress(opts, "ask", sample) as advance:
             answers = []
             async with aclosing(
@@ -131,7 +151,7 @@ async def _measure(
     duration = round((time.perf_counter() - started) * 1000)
     found = recall_module.summarise(answers)
     where = store.name(settings)
-    return Report(where, whose, model, resource_type, seed, threshold, found, duration)
+    return Report(where, whose, model, resource_type, seed, threshold, found, indexed, duration)
 
 
 def _uuid(text: str) -> str:

@@ -26,6 +26,8 @@ def report(opts: options.Options, found: Report) -> None:
     ways = ", ".join(f"{way} {count}" for way, count in sorted(measured.ways.items()))
     what = f"{found.resource_type} of " if found.resource_type else ""
     render.note(f"{measured.queries} queries to {what}project {found.project_id}; ways: {ways}")
+    for warning in found.warnings:
+        render.note(f"warning: {warning}")
     if found.ok:
         render.line(f"The recall reaches {found.threshold:g}.")
         if measured.low < found.threshold:
@@ -51,6 +53,7 @@ def document(found: Report) -> dict[str, Any]:
         "interval": {"low": round(measured.low, 4), "high": round(measured.high, 4)},
         "default": _document(measured.default) | {"ways": measured.ways},
         "exact": _document(measured.exact),
+        "warnings": list(found.warnings),
         "durationMs": found.duration_ms,
     }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from medbots import errors
 from medbots.database import connection as connection_module
-from medbots.database import queries, search, table
+from medbots.database import generations, indexes, queries, search, table
 
 NEIGHBOURS = 10
 SIMILARITY = 0.8
@@ -55,6 +55,11 @@ class Recall:
     exact: Times
     ways: dict[str, int]
     """How many queries took which way."""
+
+    @property
+    def by_index(self) -> int:
+        """How many queries were to go through an index; the others compared with every row."""
+        return sum(count for way, count in self.ways.items() if way != search.EXACT)
 
 
 def summarise(answers: Sequence[Answer]) -> Recall:
@@ -111,6 +116,17 @@ async def projects(
             )
     cursor = await queries.run(connection, "embedded_projects", model_version, most)
     return tuple([str(row[0]) async for row in cursor])
+
+
+async def indexed(connection: connection_module.Connection, model_version: str) -> bool:
+    """Whether a valid index serves a model, without which every way compares with all rows."""
+    length = int(model_version.rpartition("/")[0].rpartition("/")[2])
+    with connection_module.translated():
+        tables = await generations.find(connection)
+        used = generations.of_dimension(tables, length)
+        found = await indexes.find(connection, used.name) if used else ()
+    index = indexes.of_model(found, model_version)
+    return index is not None and index.valid and index.kind == "hnsw"
 
 
 async def ask(

@@ -15,6 +15,8 @@ from medbots.database import queries, table
 
 _EVERYTHING = 2.0
 """The greatest cosine distance that there is."""
+EXACT = "exact"
+"""The way that compares with every row: of few rows, and where it is asked for."""
 CHUNKS_A_RESOURCE = 4
 """Chunks fetched for each resource wanted, as the bots do."""
 
@@ -112,8 +114,8 @@ async def nearest(
             if generation is None:
                 raise _other_length(size, dimensions)
             if exact and way != "patient":
-                way = "exact"
-            name = {"patient": "search_patient", "exact": "search_exact"}.get(way, "search_project")
+                way = EXACT
+            name = {"patient": "search_patient", EXACT: "search_exact"}.get(way, "search_project")
             last = wanted.patient_id if way == "patient" else chunks
             chosen = time.perf_counter()
             values = (
