@@ -17,6 +17,8 @@ from benchmarks.figures import Figure
 TARGET = Path(__file__).parent.parent / "build" / "benchmarks.json"
 _ROW = "{:<46} {:>5} {:>10} {:>10} {:>9}  {}"
 
+_VERDICTS = {True: "met", False: "MISSED", None: ""}
+
 
 def main() -> int:
     """Run every benchmark; return 1 when a goal is missed."""
@@ -27,7 +29,7 @@ def main() -> int:
         figures.append(figure)
     measured, ratios = store.measure()
     for ratio in ratios:
-        print(f"{ratio.what}: {ratio.shown}  {ratio.goal} {'met' if ratio.met else 'MISSED'}")
+        print(f"{ratio.what}: {ratio.shown}  {ratio.goal} {_VERDICTS[ratio.met]}")
     document = _document(figures) | {
         "store": {
             "ratios": [ratio.document() for ratio in ratios],
@@ -37,8 +39,8 @@ def main() -> int:
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps(document, indent=2) + "\n")
     print(f"\nwritten to {TARGET}, {store.REPORT}")
-    missed = [one for one in (*figures, *ratios) if one.met is False]
-    return int(bool(missed))
+    verdicts = [figure.met for figure in figures] + [ratio.met for ratio in ratios]
+    return int(False in verdicts)
 
 
 def _figures() -> Iterator[Figure]:
@@ -54,7 +56,7 @@ def _figures() -> Iterator[Figure]:
 
 
 def _line(figure: Figure) -> str:
-    verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
+    verdict = _VERDICTS[figure.met]
     requests = "" if figure.requests is None else str(figure.requests)
     times = (f"{figure.median:.1f}", f"{figure.p95:.1f}")
     goal = f"{figure.goal} {verdict}".strip()

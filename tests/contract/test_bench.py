@@ -33,10 +33,11 @@ def test_from_end_to_end(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.Monke
     shelf.fill(20)
     report = tmp_path / "report.html"
     code, out, err = shelf.run("db", "bench", "--rows", "400", "--html", str(report))
-    # So few rows reach no goal of speed; what is counted holds at any number.
-    assert code == 1, out + err
+    # So few rows tell of no goal of speed; what is counted holds at any number.
+    assert code == 0, out + err
     lines = [line.strip() for line in out.splitlines()]
-    assert [line[0] for line in lines if line.endswith(("met", "MISSED"))] == list("12345678")
+    assert [line[0] for line in lines if line.endswith("not judged")] == list("1234567")
+    assert "the other goals are judged from 20,000 rows on; measured in" in lines[-1]
     (defects_line,) = [line for line in lines if line.startswith("8 ")]
     assert "0, 0, 0, 0" in defects_line
     assert defects_line.endswith("met")

@@ -19,17 +19,29 @@ def report(opts: options.Options, found: Report) -> None:
         render.json(document(found))
         return
     rows = [
-        (str(one.number), one.what, one.shown, one.goal, "met" if one.met else "MISSED")
-        for one in found.ratios
+        (str(one.number), one.what, one.shown, one.goal, _VERDICTS[one.met]) for one in found.ratios
     ]
     measured = found.measured
     title = f"{measured.rows:,} rows, {measured.server}"
     render.table(opts, ("", "ratio", "measured", "goal", ""), rows, title=title)
-    missed = sum(not one.met for one in found.ratios)
-    said = "Every goal is reached" if not missed else f"{missed} of {len(rows)} goals are missed"
+    said = f"{found.missed} of {found.judged} goals are missed"
+    if not found.missed:
+        said = "Every goal is reached" if found.judged == len(rows) else _partly()
     render.line(f"{said}; measured in {measured.seconds:.0f} s at {found.database}.")
     if found.html is not None:
         render.note(f"report: {found.html}")
+
+
+_VERDICTS = {True: "met", False: "MISSED", None: "not judged"}
+
+
+def _partly() -> str:
+    from medbots.bench import ratios
+
+    return (
+        "Nothing is stale, lost, dead or too much; the other goals are judged from "
+        f"{ratios.ROWS:,} rows on"
+    )
 
 
 def document(found: Report) -> dict[str, Any]:

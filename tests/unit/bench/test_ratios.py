@@ -72,6 +72,16 @@ def _missed(found: figures.Measured) -> list[int]:
     return [one.number for one in ratios.judge(found) if not one.met]
 
 
+def test_few_rows_tell_of_mistakes_alone() -> None:
+    """Below 20,000 rows only what counts mistakes is judged; a mistake is one with any number."""
+    few = dataclasses.replace(_ours(exact=_searches(1.0, 170.0)), rows=19_999)
+    assert [one.met for one in ratios.judge(few)] == [None] * 7 + [True]
+    wrong = dataclasses.replace(_ours(defects={"staleChunks": 1}), rows=2_000)
+    assert [one.met for one in ratios.judge(wrong)] == [None] * 7 + [False]
+    page = report.html(few, ratios.judge(few))
+    assert page.count(">not judged<") == 7
+
+
 def test_all_are_reached() -> None:
     """Each ratio is what it says it is."""
     judged = ratios.judge(GOOD)
