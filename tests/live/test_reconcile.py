@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from tests.live import backlog as backlog_module
-from tests.live import medplum, polling, projects, router, scratch
+from tests.live import database, medplum, polling, projects, router, scratch
 from tests.live.backlog import Backlog
 from tests.live.medplum import Session
 from tests.live.stage import Stage
@@ -201,11 +202,29 @@ def test_vectors_of_another_length_change_nothing(
     """A model of another dimension is refused before anything is touched."""
     fault = [{"kind": "wrong-dimension", "times": 0, "dimension": 16}]
     own_router.post("/control/faults", json=fault).raise_for_status()
-    before = backlog.rows()
     medbots = backlog.stage.medbots.having(LLM_ROUTER_URL=str(own_router.base_url))
+    medbots(*DIRECT).expect()
+    backlog.lose_rows(backlog_module.some(backlog.embedded("Condition"), 1, 7))
+    before = backlog.rows()
     done = medbots(*DIRECT).expect(1)
-    assert "16" in done.err
+    assert "by which the bots work (the project's secrets)" in done.err
+    assert "EMBEDDING_DIM=16 medbots db migrate --reembed" in done.err
     assert backlog.rows() == before
+    assert backlog.stage.medbots.json(*DIRECT)["embedded"] == 1
+
+
+def test_another_database_than_the_bots_is_refused(backlog: Backlog) -> None:
+    """Nothing is written into it, by whichever way, and no bot is run for it."""
+    with database.of_its_own(backlog.stage.target) as other:
+        medbots = backlog.stage.medbots.having(MEDBOTS_DATABASE_URL=other.database_url)
+        with psycopg.connect(other.database_url, autocommit=True) as owner:
+            owner.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        medbots("db", "migrate").expect()
+        for verb in (DIRECT, BY_BOT, (*BY_BOT, "--dry-run"), ("embeddings", "status")):
+            done = medbots(*verb).expect(1)
+            assert "the bots use another database" in done.err
+        with psycopg.connect(other.database_url) as owner:
+            assert owner.execute("SELECT count(*) FROM clinical_embeddings").fetchone() == (0,)
 
 
 def test_patient_text_goes_to_no_other_host(backlog: Backlog) -> None:
@@ -240,8 +259,11 @@ def test_who_sees_only_a_part_may_not_reconcile(backlog: Backlog) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [("--type", "Patient"), ("--type", ","), ("--since", "never"), ("--jobs", "0")],
-    ids=["other-type", "no-type", "no-date", "no-jobs"],
+    [
+        *(("--type", "Patient"), ("--type", ",")),
+        *(("--since", "never"), ("--since", "2999-01-01"), ("--jobs", "0")),
+    ],
+    ids=["other-type", "no-type", "no-date", "to-come", "no-jobs"],
 )
 def test_bad_input_is_a_usage_error(backlog: Backlog, args: tuple[str, str]) -> None:
     """What cannot be meant: 64, and nothing is changed."""
