@@ -104,7 +104,8 @@ export async function replace(
 }
 
 /**
- * Removes a resource's rows from every table, and marks that nothing older than an instant may come back.
+ * Removes a resource's rows from every table, and marks that nothing older than an instant may come back. Rows that
+ * another model has of a later version stay, as bots that moved to it have made.
  * @param until - When the resource was known to be gone, or when the version was made that must not be found.
  * @returns False when a newer version is stored: it stays.
  */
@@ -126,7 +127,7 @@ export async function withdraw(
       }
     }
     for (const table of tables) {
-      await database.query(inTable(deleteResource, table), resourceKey(owner));
+      await database.query(inTable(deleteResource, table), [...resourceKey(owner), until]);
     }
     await database.query(putTombstone, [...resourceKey(owner), versionId ?? null, until]);
     return true;

@@ -134,6 +134,19 @@ describe.skipIf(WITHOUT_DATABASE)('tables of two dimensions (needs MEDBOTS_TEST_
     }
   });
 
+  test('what another model has of a later version stays, where an older one ends', async () => {
+    await database.makeGeneration(NEXT, 4);
+    const short = ofDimension(4);
+    const beside = { ...owner, modelVersion: 'other-model/768/none' };
+    await write(owner);
+    await write(short, FEBRUARY);
+    await write(beside, FEBRUARY);
+    expect(await using((connection) => withdraw(connection, owner, undefined, JANUARY))).toBe(true);
+    expect(await rowsOf('clinical_embeddings')).toEqual([beside.modelVersion]);
+    expect(await rowsOf(NEXT)).toEqual([short.modelVersion]);
+    expect([await write(owner, FEBRUARY), await write(short, FEBRUARY)]).toEqual(['different', 'different']);
+  });
+
   test('a resource ends also where no table has the dimension of the contract', async () => {
     await write(owner);
     expect(await using((connection) => withdraw(connection, ofDimension(16), undefined, FEBRUARY))).toBe(true);

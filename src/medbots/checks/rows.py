@@ -34,7 +34,7 @@ class Rows:
     async def delete(self, record: str) -> None:
         """Delete the rows of a record, from every table of embeddings."""
         for one in await generations.find(self._connection):
-            values = (self._project_id, *record.split("/"))
+            values = (self._project_id, *record.split("/"), None)
             await queries.run(self._connection, "delete_resource", *values, table=one.name)
 
     async def clear_tombstone(self, record: str) -> bool:

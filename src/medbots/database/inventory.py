@@ -139,17 +139,17 @@ class Turn:
         Rows and tombstones of every model and every table go, as when the bot withdraws.
         """
         removed: set[str] = set()
-        for table in self._tables:
-            cursor = await self._store.run("bulk_delete", self._kind, list(ids), table=table)
-            removed |= {name async for (name,) in cursor}
         none, times = [None] * len(ids), [until] * len(ids)
+        for table in self._tables:
+            cursor = await self._store.run("bulk_delete", self._kind, list(ids), none, table=table)
+            removed |= {name async for (name,) in cursor}
         await self._store.run("bulk_bury", self._kind, list(ids), none, times)
         return len(removed)
 
     async def withdraw(self, versions: Sequence[Version]) -> None:
         """Delete the rows of versions that must not be found, and mark those versions.
 
-        Where a later version is stored, it stays.
+        Where a later version is stored, it stays, whichever model made its rows.
         """
         ids, times = [one.id for one in versions], [one.updated for one in versions]
         newer: set[str] = set()
@@ -161,7 +161,7 @@ class Turn:
         meant = [one for one in versions if one.id not in newer]
         ids, times = [one.id for one in meant], [one.updated for one in meant]
         for table in self._tables:
-            await self._store.run("bulk_delete", self._kind, ids, table=table)
+            await self._store.run("bulk_delete", self._kind, ids, times, table=table)
         marks = [one.version for one in meant]
         await self._store.run("bulk_bury", self._kind, ids, marks, times)
 

@@ -165,6 +165,21 @@ async def test_nothing_replaces_what_is_later(stand: Stand) -> None:
     assert [row[3] for row in await stand.rows(other.id)] == ["other"]
 
 
+async def test_what_another_model_has_of_a_later_version_stays(stand: Stand) -> None:
+    """A version that must not be found takes no row of a later one, whichever model made that."""
+    one = version()
+    late = Stand(stand.connection)
+    late.store.model = "other-model/4/none"
+    await stand.write(text(one, "old"))
+    await late.write(text(replace(one, version="v2", updated=NEW), "new"))
+    await stand.writer.withdraw(KIND, [text(one)])
+    assert [row[3] for row in await stand.rows(one.id)] == ["new"]
+    assert await stand.tombstones() == [(one.id, "v1", OLD)]
+    async with stand.store.alone(KIND, [one.id]) as turn:
+        assert await turn.remove([one.id], OLD) == 1
+    assert await stand.rows(one.id) == []
+
+
 async def test_an_unchanged_text_keeps_its_vectors(stand: Stand) -> None:
     """A version of the same text: the rows stand for it at once, and no vector is asked for."""
     same, changed = version(), version()
