@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from medbots import errors
@@ -83,10 +84,18 @@ def expect_success(opts: options.Options, failed: errors.BotFailedError | None) 
     raise failed
 
 
-def finished(opts: options.Options, key: str, answer: Any) -> dict[str, Any] | None:
+def finished(
+    opts: options.Options, key: str, answer: Any, cures: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
     """Return the answer of a bot that did what it was asked, for text to be made of it.
 
     With JSON the answer is printed, and None is returned. Warnings go to stderr.
+
+    Args:
+        opts: of the run.
+        key: the bot's.
+        answer: what it answered.
+        cures: what helps in this verb, by the bot's error codes, where it is not the usual.
 
     Raises:
         errors.BotFailedError: it says that it could not.
@@ -98,6 +107,8 @@ def finished(opts: options.Options, key: str, answer: Any) -> dict[str, Any] | N
             hint=f"medbots deploy --only {key}",
         )
     failed = failure(opts, key, answer)
+    if failed is not None:
+        failed.hint = (cures or {}).get(str(answer.get("errorCode")), failed.hint)
     if opts.json:
         render.json(document(answer, failed))
     expect_success(opts, failed)

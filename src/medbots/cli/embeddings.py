@@ -10,6 +10,10 @@ from medbots import errors
 from medbots.cli import embeddings_reconcile, embeddings_status, options
 
 BOT = "semantic-search"
+_ACROSS = (
+    "--patient ID searches one patient's record; across patients a Practitioner alone may, and "
+    "medbots whoami shows who is logged in"
+)
 
 noun = typer.Typer(
     cls=options.Group,
@@ -75,6 +79,7 @@ def search(
 ) -> None:
     """Find records by meaning, as the logged-in user: only what that user may read.
 
+    Without --patient it searches across patients, which only a Practitioner may.
     The Semantic Search Bot does it, and audits it. JSON is the bot's own answer.
     """
     from medbots.cli import answers, render_search
@@ -84,7 +89,8 @@ def search(
     if no_snippets:
         question["includeSnippets"] = False
     answer = answers.of(opts, BOT, question)
-    render_search.results(opts, answers.finished(opts, BOT, answer), question)
+    cures = {"UNAUTHORIZED": _ACROSS} if patient is None else None
+    render_search.results(opts, answers.finished(opts, BOT, answer, cures), question)
 
 
 def _question(

@@ -164,6 +164,23 @@ def test_nothing_found(ward: Ward, medbots: Medbots) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        ((), "--patient ID searches one patient's record; across patients a Practitioner alone"),
+        (("--patient", PATIENT), "medbots whoami shows who is logged in"),
+    ],
+)
+def test_who_may_not_search(ward: Ward, medbots: Medbots, args: tuple[str, ...], hint: str) -> None:
+    """Who is no Practitioner is told the way that is open, not only that this one is not."""
+    words = "Only a Practitioner may search without patientId"
+    answer = {"success": False, "errorCode": "UNAUTHORIZED", "message": words}
+    ward.answers["semantic-search"] = answer
+    told = medbots("embeddings", "search", "fever", *args)
+    assert (told.code, told.out) == (1, "")
+    assert f"UNAUTHORIZED: {words}\nhint: {hint}" in told.err
+
+
 REPAIR = "medbots bot exec embedding --field action=backfill --field resourceType=Observation"
 
 
