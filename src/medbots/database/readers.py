@@ -151,7 +151,7 @@ async def _ensure_role(connection: connection_module.Connection, reader: Reader)
         await _run(connection, f"ALTER ROLE {{}} {' '.join(surplus)}", reader)
     groups = await granting.groups(connection, reader.name)
     for group in groups:
-        await _run(connection, f"REVOKE {group} FROM {{}}", reader)
+        await _run(connection, "REVOKE {1} FROM {0}", reader, sql.SQL(group))
     return [f"set {word}" for word in surplus] + [f"left {group}" for group in groups]
 
 

@@ -187,7 +187,7 @@ async def _ensure_role(connection: connection_module.Connection, role: Role) -> 
         await _run(connection, f"ALTER ROLE {{}} {' '.join(wrong)}", role)
     left = await granting.groups(connection, role.name)
     for group in left:
-        await _run(connection, f"REVOKE {group} FROM {{}}", role)
+        await _run(connection, "REVOKE {1} FROM {0}", role, sql.SQL(group))
     return [f"set {keyword}" for keyword in wrong] + [f"left {group}" for group in left]
 
 

@@ -238,6 +238,7 @@ async def test_sessions_of_the_bots(postgres: support.Database) -> None:
         "ALTER ROLE {role} BYPASSRLS CREATEROLE CREATEDB REPLICATION INHERIT",
         "ALTER ROLE {role} NOLOGIN",
         "GRANT pg_read_all_data TO {role}",
+        'CREATE ROLE "odd {{1}}"; GRANT "odd {{1}}" TO {role}',
         "ALTER ROLE {role} RESET ALL",
         "ALTER ROLE {role} SET default_transaction_isolation = 'serializable'",
         "GRANT ALL ON clinical_embeddings TO {role}",
