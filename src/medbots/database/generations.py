@@ -129,15 +129,9 @@ async def drop(
     if name not in (NEXT, PREVIOUS):
         raise AssertionError(f"{name} is no table to be dropped")
     statement = sql.SQL("DROP TABLE {}").format(sql.SQL(name))
-
-    async def dropped(lock_timeout: str) -> None:
-        async with connection.transaction():
-            await connection.execute(builds.set_config({"lock_timeout": lock_timeout}, local=True))
-            await watch_module.execute(connection, f"table {name}", statement, watch)
-
     try:
         # Bots delete from every table that there is.
-        await table_lock.briefly(dropped)
+        await table_lock.execute(connection, f"table {name}", statement, watch)
     except errors.DatabaseError as error:
         if isinstance(error.__cause__, psycopg.errors.DependentObjectsStillExist):
             bound_to_it = ", ".join(await bound(connection, name)) or "something of your own"

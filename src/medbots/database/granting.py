@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
-
 import psycopg
 from psycopg import sql
 
 from medbots import errors
 from medbots.database import connection as connection_module
-
-
-@contextlib.asynccontextmanager
-async def transaction(
-    connection: connection_module.Connection, lock_timeout: str
-) -> AsyncIterator[None]:
-    """Open a transaction for statements about a role; a policy locks its table whole."""
-    async with connection.transaction():
-        await connection.execute("SELECT set_config('lock_timeout', %s, true)", [lock_timeout])
-        yield
 
 
 async def groups(connection: connection_module.Connection, name: str) -> list[str]:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from medbots import errors
-from medbots.database import builds, queries, table
+from medbots.database import builds, queries, table, table_lock
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
@@ -95,7 +95,7 @@ async def _ensure_key(
     await _ensure_index(connection, KEY, found.key_index, rows, watch)
     statement = sql.SQL("ALTER TABLE {on} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}")
     key = statement.format(on=sql.SQL(table.NAME), name=sql.Identifier(KEY))
-    await watch_module.execute(connection, f"constraint {KEY}", key, watch)
+    await table_lock.execute(connection, f"constraint {KEY}", key, watch)
     return True
 
 
@@ -109,7 +109,7 @@ async def _ensure_check(
     names = {"on": sql.SQL(table.NAME), "name": sql.Identifier(CHECK)}
     if found.check is None:
         add = "ALTER TABLE {on} ADD CONSTRAINT {name} CHECK (l2_norm(embedding) > 0) NOT VALID"
-        await watch_module.execute(connection, label, sql.SQL(add).format(**names), watch)
+        await table_lock.execute(connection, label, sql.SQL(add).format(**names), watch)
     validate = sql.SQL("ALTER TABLE {on} VALIDATE CONSTRAINT {name}").format(**names)
     await builds.run(connection, label, validate, rows=0, watch=watch)
     return True

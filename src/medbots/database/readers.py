@@ -122,7 +122,8 @@ async def ensure(connection: connection_module.Connection, reader: Reader) -> tu
     """
 
     async def ensured(lock_timeout: str) -> list[str]:
-        async with granting.transaction(connection, lock_timeout):
+        # A policy locks its table.
+        async with table_lock.transaction(connection, lock_timeout):
             done = await _ensure_role(connection, reader)
             for name in await roles.tables(connection):
                 columns = COLUMNS.get(name, COLUMNS[table.NAME])

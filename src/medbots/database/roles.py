@@ -97,7 +97,8 @@ async def ensure(
     """
 
     async def ensured(lock_timeout: str) -> list[str]:
-        async with granting.transaction(connection, lock_timeout):
+        # A policy locks its table.
+        async with table_lock.transaction(connection, lock_timeout):
             return [
                 *await _ensure_role(connection, role),
                 *await _ensure_settings(connection, role, search_path),

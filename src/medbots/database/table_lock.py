@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import psycopg
+from psycopg import sql
 
 from medbots import errors
+from medbots.database import connection as connection_module
+from medbots.database import watch as watch_module
 
 T = TypeVar("T")
 
@@ -49,3 +53,32 @@ async def briefly(
                 raise
         await pause(_PAUSE)
     raise AssertionError("no attempt at all")
+
+
+async def execute(
+    connection: connection_module.Connection,
+    label: str,
+    statement: sql.Composed,
+    watch: watch_module.Watch,
+) -> None:
+    """Tell a statement that locks a table, and execute it as `briefly` does, in a transaction.
+
+    Raises:
+        errors.DatabaseError: there was no moment without a long transaction.
+    """
+
+    async def executed(lock_timeout: str) -> None:
+        async with transaction(connection, lock_timeout):
+            await watch_module.execute(connection, label, statement, watch)
+
+    await briefly(executed)
+
+
+@contextlib.asynccontextmanager
+async def transaction(
+    connection: connection_module.Connection, lock_timeout: str
+) -> AsyncIterator[None]:
+    """Open a transaction that waits so long for a lock."""
+    async with connection.transaction():
+        await connection.execute("SELECT set_config('lock_timeout', %s, true)", [lock_timeout])
+        yield
