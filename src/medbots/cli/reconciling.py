@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _TOOL = ("src", "tools", "record-text.ts")
 _SMALL = 20_000
 """Rows that a search scans in time without the vector index."""
+_LARGEST = 50_000
+"""Rows that the table may grow to meanwhile: still some tenths of a second for a search."""
 _SHARE = 0.08
 """Of the rows: an index that has to take more is faster built anew."""
 _LOCK_SECONDS = 60.0
@@ -98,6 +100,19 @@ def _program(manifest: Manifest) -> Path:
     return file
 
 
+def faster_anew(rows: int, missing: int) -> bool:
+    """Return whether to build the vector index anew after a load, and to do without it meanwhile.
+
+    Args:
+        rows: in the table before.
+        missing: resources to be embedded, each of at least one row.
+    """
+    if missing <= _SHARE * max(rows, missing):
+        return False
+    # In an empty table there is nothing yet that a search could miss.
+    return rows == 0 or (rows < _SMALL and rows + missing <= _LARGEST)
+
+
 @asynccontextmanager
 async def index_aside(
     opts: options.Options, sides: Sides, embedding: Embedder, resources: int
@@ -122,9 +137,9 @@ async def index_aside(
     rows = await table.count(connection)
     index = indexes.of_model(await indexes.find(connection), sides.contract.version)
     # Only a small table is counted: this reads all of it.
-    missing = resources - await _embedded(sides) if rows < _SMALL else 0
+    missing = resources - await _settled(sides) if rows < _SMALL else 0
     with render_watch.Watcher(opts, sides.settings, quiet=True) as watch:
-        if index is not None and missing > _SHARE * max(rows, missing):
+        if index is not None and faster_anew(rows, missing):
             await embedding.prove()
             render_inventory.note(
                 opts,
@@ -151,11 +166,17 @@ async def _build_index(sides: Sides, watch: Watcher) -> None:
         await indexes.ensure(connection, sides.contract.version, shared=shared, watch=watch)
 
 
-async def _embedded(sides: Sides) -> int:
-    """Return how many resources have rows of the model in use."""
-    from medbots.database import queries
+async def _settled(sides: Sides) -> int:
+    """Return how many resources have rows of the model in use, or were withheld or deleted."""
+    from medbots.database import queries, table
 
+    project = sides.client.project.id
     found = await queries.run(
-        sides.connection, "embedded_resources", sides.client.project.id, sides.contract.version
+        sides.connection, "embedded_resources", project, sides.contract.version
     )
-    return found.rowcount
+    gone = await sides.connection.execute(
+        f"SELECT count(*) FROM {table.TOMBSTONES} WHERE project_id = %s",  # noqa: S608
+        [project],
+    )
+    (tombstones,) = await gone.fetchone() or (0,)
+    return found.rowcount + int(tombstones)
