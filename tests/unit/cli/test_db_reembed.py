@@ -698,6 +698,20 @@ class TestRefusals:
         assert clinic.tables()["clinical_embeddings"] == 8
 
 
+@pytest.mark.parametrize("model", [SAME, WIDE], ids=["same", "wide"])
+def test_a_new_index_is_not_worn(clinic: Clinic, model: contract.Contract) -> None:
+    """Maintenance finds the index sound after the change, and after the old vectors are gone."""
+    clinic.choose(model)
+    assert clinic.run(*REEMBED).code == 0
+    for command in (None, DROP):
+        assert command is None or clinic.run(*command).code == 0
+        told = clinic.run("db", "maintain", "--dry-run", "--format", "json")
+        assert told.code == 0, told.err
+        judged = [one for one in told.json["steps"] if one["kind"] in ("index", "reindex", "drop")]
+        assert {"index", "reindex"} <= {one["kind"] for one in judged}
+        assert [(one["target"], one["reason"]) for one in judged if one["due"]] == []
+
+
 def test_each_command_of_the_page_works(clinic: Clinic, tmp_path: Path) -> None:
     """Whoever types what the page says, in its order, ends with the new model alone."""
     page = Path(__file__).parents[3] / "docs" / "how-to" / "embedding-store.md"
