@@ -115,7 +115,12 @@ async def connect(
             before it gives each transaction another session.
     """
     target = address(url, setting)
-    defaults: dict[str, Any] = {"application_name": "medbots", "connect_timeout": _CONNECT_SECONDS}
+    defaults: dict[str, Any] = {
+        "application_name": "medbots",
+        "connect_timeout": _CONNECT_SECONDS,
+        # Firewalls forget what is silent for some minutes, as while an index is built.
+        "keepalives_idle": 60,
+    }
     given = conninfo.conninfo_to_dict(url.reveal())
     parameters = defaults | {name: value for name, value in given.items() if value is not None}
 

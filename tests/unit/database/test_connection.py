@@ -48,6 +48,14 @@ async def test_a_session_is_limited_and_named(postgres: support.Database) -> Non
     }
 
 
+async def test_a_quiet_connection_shows_that_it_is_there(postgres: support.Database) -> None:
+    """Firewalls forget a connection by which nothing is said while an index is built."""
+    url = _replace(postgres, query="?keepalives_idle=20")
+    for where, seconds in ((postgres.url, "60"), (url, "20")):
+        async with store.connected(where) as connected:
+            assert connected.info.get_parameters()["keepalives_idle"] == seconds
+
+
 async def test_notices_are_collected(postgres: support.Database) -> None:
     """What the database says beside its answers reaches the caller, in order."""
     notices = connection.Notices()
