@@ -111,7 +111,8 @@ def _reindex(table: wear.Table, index: wear.Index) -> Step:
     elif index.bytes >= BLOAT * least and index.bytes - least >= LEAST_BLOAT:
         due, why = True, size
     else:
-        due, why = False, f"{churn:,} rows deleted or replaced since {when}, {size}"
+        what = size if rows else "it is empty"
+        due, why = False, f"{churn:,} rows deleted or replaced since {when}, {what}"
     return Step(Kind.REINDEX, index.name, due, why, table.name, evidence)
 
 

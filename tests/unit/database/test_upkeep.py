@@ -152,6 +152,7 @@ def test_an_empty_table_is_not_maintained() -> None:
     """No rows, no division by them."""
     empty = _table(_index(rows=0, bytes=8192), rows=0, live=0, deleted=0, updated=0)
     assert _due(empty) == []
+    assert _reason(empty, Kind.REINDEX).endswith("since 2026-03-01, it is empty")
 
 
 @pytest.mark.parametrize(
