@@ -107,7 +107,7 @@ async def switch(
     One transaction.
 
     Raises:
-        errors.DatabaseError: for a minute there was no moment without a long transaction.
+        errors.DatabaseError: for two minutes there was no moment without a long transaction.
     """
 
     async def switched(lock_timeout: str) -> None:

@@ -33,14 +33,14 @@ async def refuse(
     Raises:
         errors.DatabaseError: it is so.
     """
-    session = await _session(connection)
-    if session == connection.info.backend_pid:
+    first = await session(connection)
+    if first == connection.info.backend_pid:
         return
     second: psycopg.AsyncConnection[Any] | None = None
     try:
         async with asyncio.timeout(_SECONDS):
             second = await again()
-            shared = await _session(second) == session
+            shared = await session(second) == first
     except (psycopg.Error, TimeoutError, OSError):
         return
     finally:
@@ -55,8 +55,8 @@ async def refuse(
         )
 
 
-async def _session(connection: psycopg.AsyncConnection[Any]) -> int:
-    """Return the process id of the session that a statement runs in."""
+async def session(connection: psycopg.AsyncConnection[Any]) -> int:
+    """Return the process id of the session that a statement runs in, whatever a pooler told."""
     cursor = await connection.execute("SELECT pg_backend_pid()")
     row = await cursor.fetchone()
     return int(row[0]) if row else 0

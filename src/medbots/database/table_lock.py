@@ -33,7 +33,7 @@ async def briefly(
     """Do something that locks a table, again and again until the lock is to be had.
 
     Whoever waits for such a lock makes all that come after wait too: so it waits only briefly for
-    the statements under way, gives up its place, and tries again, for a minute.
+    the statements under way, gives up its place, and tries again, for two minutes.
 
     Args:
         work: one transaction; is given its `lock_timeout`.

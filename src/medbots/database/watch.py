@@ -14,7 +14,7 @@ from psycopg import sql
 
 from medbots import errors
 from medbots.database import connection as connection_module
-from medbots.database import queries
+from medbots.database import pooler, queries
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
@@ -88,7 +88,8 @@ async def building(
     if second is None:
         yield
         return
-    looking = asyncio.create_task(_look(second, connection.info.backend_pid, what, watch))
+    session = await pooler.session(connection)
+    looking = asyncio.create_task(_look(second, session, what, watch))
     try:
         yield
     except BaseException:

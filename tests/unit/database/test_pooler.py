@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from medbots import errors, secret
-from medbots.database import lock
+from medbots.database import builds, connection, lock, watch
 from tests.support import pooler, store
 from tests.support import postgres as support
 
@@ -54,3 +57,42 @@ async def test_one_that_keeps_sessions_serves(postgres: support.Database) -> Non
             with pytest.raises(errors.DatabaseError, match="another run changes this database"):
                 async with store.connected(url) as second, lock.alone(second, 0.1):
                     pass
+
+
+class _Heard(watch.Watch):
+    """Hears how far a build is, over a connection of its own."""
+
+    def __init__(self, url: secret.Secret) -> None:
+        self.url = url
+        self.phases: list[str] = []
+
+    def second(self) -> AbstractAsyncContextManager[connection.Connection]:
+        """Connect once more."""
+        return store.connected(self.url)
+
+    def progress(self, found: watch.Progress) -> None:
+        """Note the phase."""
+        self.phases.append(found.phase)
+
+
+async def test_a_build_behind_one_is_seen(postgres: support.Database) -> None:
+    """How far it is, is asked of the session that builds, whatever process a pooler told."""
+    async with pooler.running(*_server(postgres), whole_sessions=True) as port:
+        url = _behind(postgres, port)
+        await store.initialised(url)
+        heard = _Heard(url)
+        async with (
+            store.connected(url) as owner,
+            await psycopg.AsyncConnection.connect(postgres.url.reveal()) as older,
+        ):
+            await older.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+            await older.execute("SELECT count(*) FROM clinical_embeddings")
+            definition = sql.SQL("ON clinical_embeddings (created_at)")
+            build = asyncio.create_task(
+                builds.create(owner, "an_idx", definition, rows=1, watch=heard)
+            )
+            await asyncio.sleep(1)
+            await older.rollback()
+            await build
+        assert "waiting for old snapshots" in heard.phases
+        assert heard.phases[-1] == watch.DONE
