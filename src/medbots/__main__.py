@@ -14,7 +14,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from medbots import errors, secret
+from medbots import errors
+from medbots.cli import error_json
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 """A disk that is full, wherever it turns up: a file that stdout leads to, or one for a while."""
@@ -107,17 +108,16 @@ def _is_unheard(error: BaseException) -> bool:
 
 def _report(error: errors.MedbotsError, args: Sequence[str]) -> int:
     """Say what failed: in words on stderr, or as the contract's JSON on stdout."""
-    message = secret.redact(error.message)
-    hint = secret.redact(error.hint) if error.hint else None
     if error.reported:
         return error.exit_code
+    shown = error_json.document(error)
     stream = sys.stdout if _wants_json(args) else sys.stderr
     try:
         if stream is sys.stdout:
-            document = {"error": {"code": error.code, "message": message, "hint": hint}}
-            stream.write(json.dumps(document) + "\n")
+            stream.write(json.dumps({"error": shown}) + "\n")
         else:
-            stream.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+            hint = shown["hint"]
+            stream.write(f"error: {shown['message']}\n" + (f"hint: {hint}\n" if hint else ""))
         stream.flush()
     except BrokenPipeError:
         # Nobody reads why it failed: that it did is still to be told.

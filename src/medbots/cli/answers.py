@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from medbots import errors
-from medbots.cli import options, render, wiring
+from medbots.cli import error_json, options, render, wiring
 
 if TYPE_CHECKING:
     from medbots.manifest import Manifest
@@ -63,8 +63,7 @@ def document(answer: Any, failed: errors.BotFailedError | None) -> Any:
     """
     if failed is None or not isinstance(answer, dict) or "error" in answer:
         return answer
-    error = {"code": failed.code, "message": failed.message, "hint": failed.hint}
-    return {**answer, "error": error}
+    return {**answer, "error": error_json.document(failed)}
 
 
 def expect_success(opts: options.Options, failed: errors.BotFailedError | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medbots import bundler, errors, manifest
-from medbots.cli import options, render
+from medbots.cli import error_json, options, render
 
 
 def judged(opts: options.Options, found: manifest.Manifest, built: Sequence[bundler.Built]) -> None:
@@ -30,7 +30,6 @@ def invalid(opts: options.Options, error: errors.ManifestError) -> errors.Manife
     if opts.json:
         problems = [_problem(one) for one in error.problems]
         summary = {"bots": 0, "refused": 0, "errors": len(problems), "warnings": 0}
-        shown = {"code": error.code, "message": error.message, "hint": error.hint}
         render.json(
             {
                 "ok": False,
@@ -39,7 +38,7 @@ def invalid(opts: options.Options, error: errors.ManifestError) -> errors.Manife
                 "warnings": [],
                 "bots": [],
                 "summary": summary,
-                "error": shown,
+                "error": error_json.document(error),
             }
         )
         error.reported = True

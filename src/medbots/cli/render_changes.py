@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medbots import errors, secret
+from medbots import errors
 from medbots import plan as plan_module
-from medbots.cli import options, render
+from medbots.cli import error_json, options, render
 
 if TYPE_CHECKING:
     from medbots.apply import Applied
@@ -36,7 +36,7 @@ def document(report: Report, error: errors.MedbotsError | None = None) -> dict[s
         "durationMs": report.duration_ms,
     }
     if error is not None:
-        shown["error"] = _error(error)
+        shown["error"] = error_json.document(error)
     return shown
 
 
@@ -63,7 +63,7 @@ def _change(change: plan_module.Change, end: Applied | None, report: Report) -> 
     if reason:
         shown["reason"] = reason
     if end and end.error:
-        shown["error"] = _error(end.error)
+        shown["error"] = error_json.document(end.error)
     return shown
 
 
@@ -73,14 +73,6 @@ def _status(change: plan_module.Change, end: Applied | None, report: Report) -> 
     if change.skip or not report.dry_run:
         return "skipped"
     return "planned"
-
-
-def _error(error: errors.MedbotsError) -> dict[str, Any]:
-    return {
-        "code": error.code,
-        "message": secret.redact(error.message),
-        "hint": secret.redact(error.hint) if error.hint else None,
-    }
 
 
 def _text(opts: options.Options, report: Report, *, failed: bool) -> None:

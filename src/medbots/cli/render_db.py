@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from medbots import errors, secret
-from medbots.cli import options, render
+from medbots.cli import error_json, options, render
 
 if TYPE_CHECKING:
     from medbots.cli.db_report import Report
@@ -88,11 +88,7 @@ def document(report: Report, error: errors.MedbotsError | None = None) -> dict[s
     if report.dry_run:
         shown["sql"] = "\n\n".join(report.script) if report.changed else ""
     if error is not None:
-        shown["error"] = {
-            "code": error.code,
-            "message": secret.redact(error.message),
-            "hint": secret.redact(error.hint) if error.hint else None,
-        }
+        shown["error"] = error_json.document(error)
     return shown
 
 

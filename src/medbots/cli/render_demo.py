@@ -9,8 +9,8 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from medbots import errors, secret
-from medbots.cli import options, render
+from medbots import errors
+from medbots.cli import error_json, options, render
 
 if TYPE_CHECKING:
     from medbots.cli.demo_story import Search, Step, Story
@@ -71,9 +71,8 @@ def ended(opts: options.Options, story: Story, *, keep: bool) -> None:
 def failed(opts: options.Options, story: Story, error: errors.MedbotsError) -> None:
     """Say which step failed, and what the services said last."""
     if opts.json:
-        shown = {"code": error.code, "message": secret.redact(error.message), "hint": error.hint}
         at = story.steps[-1].key if story.steps else None
-        render.json({**document(story), "failed": at, "error": shown})
+        render.json({**document(story), "failed": at, "error": error_json.document(error)})
         error.reported = True
         return
     for name, lines in story.last_words.items():

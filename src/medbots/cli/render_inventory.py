@@ -11,8 +11,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from medbots import errors, inventory, secret
-from medbots.cli import moment, options, render
+from medbots import errors, inventory
+from medbots.cli import error_json, moment, options, render
 
 if TYPE_CHECKING:
     from medbots.cli.embeddings_reconcile import Result
@@ -94,13 +94,8 @@ def document(result: Result, error: errors.MedbotsError | None) -> dict[str, Any
         "failures": [{"resource": key, "errorCode": code} for key, code in report.failed.items()],
         "resumedFrom": report.resumed and moment.utc(report.resumed),
         "durationMs": result.duration_ms,
-        **({"error": _error(error)} if error else {}),
+        **({"error": error_json.document(error)} if error else {}),
     }
-
-
-def _error(error: errors.MedbotsError) -> dict[str, Any]:
-    hint = secret.redact(error.hint) if error.hint else None
-    return {"code": error.code, "message": secret.redact(error.message), "hint": hint}
 
 
 def note(opts: options.Options, text: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medbots import errors, secret
-from medbots.cli import options, render
+from medbots import errors
+from medbots.cli import error_json, options, render
 
 if TYPE_CHECKING:
     from medbots.cli.db_maintain import Report
@@ -68,11 +68,7 @@ def document(report: Report, error: errors.MedbotsError | None = None) -> dict[s
         "durationMs": report.duration_ms,
     }
     if error is not None:
-        shown["error"] = {
-            "code": error.code,
-            "message": secret.redact(error.message),
-            "hint": secret.redact(error.hint) if error.hint else None,
-        }
+        shown["error"] = error_json.document(error)
     return shown
 
 
