@@ -17,7 +17,7 @@ import { refusal } from './refusal.ts';
 import type { DecisionRequest } from './request.ts';
 import type { Authors, Standing } from './standing.ts';
 import { recordStop, type Stopped } from './stopped.ts';
-import { type Decision, isTerminal, type State } from './states.ts';
+import { type Decision, isTerminal, OUTCOMES } from './states.ts';
 import { type Change, nextVersion } from './versions.ts';
 
 /** Who decides, as the server attests it. */
@@ -121,9 +121,6 @@ async function requireDecider(
   return requireApprover(run, who, onBehalfOf, codes);
 }
 
-/** The state that a decision seems to have led to already. */
-const AFTER: Record<Decision, State> = { approve: 'executed', reject: 'rejected', withdraw: 'withdrawn' };
-
 /**
  * Answers for a Task about which nothing is to be decided any more.
  * @returns undefined while it waits for a decision.
@@ -147,7 +144,7 @@ async function unlessWaiting(
   if (isTerminal(state)) {
     await tellEnd(run, standing, device);
     await completeOrigin(run, authors, standing);
-    if (state === AFTER[decision]) {
+    if (state === OUTCOMES[decision]) {
       return { ...answer(run.namespace, standing.own, []), alreadyDone: true };
     }
     throw wrongStatus(standing.own, run.namespace);

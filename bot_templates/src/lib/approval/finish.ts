@@ -14,6 +14,7 @@ import { notice, type Outcome } from './notice.ts';
 import { nameVersions, originOf } from './origin.ts';
 import { reassess } from './reassess.ts';
 import type { Authors, Standing } from './standing.ts';
+import { OUTCOMES } from './states.ts';
 import { recordStop, type Stopped } from './stopped.ts';
 import { undoParts } from './undo.ts';
 import { type BusinessStatus, type Change, nextVersion } from './versions.ts';
@@ -32,8 +33,6 @@ export interface Claimed {
   /** Whether this run made the claim, so that nothing can be written yet. */
   fresh: boolean;
 }
-
-const OUTCOMES = { approve: 'executed', reject: 'rejected', withdraw: 'withdrawn' } as const;
 
 /**
  * Carries out the decision of a claim to its end: the effect, where it comes from, word to the requester, the Task.

@@ -15,23 +15,17 @@ export type State = (typeof STATES)[number];
 export const DECISIONS = ['approve', 'reject', 'withdraw'] as const;
 export type Decision = (typeof DECISIONS)[number];
 
-/** What happens to a queued command. */
+/** What happens to a queued command until a decision about it is carried out. */
 export type ApprovalEvent =
   /** `last`: nobody else is needed. */
   | { type: 'approve'; last: boolean }
   | { type: 'reject' }
   | { type: 'withdraw' }
-  | { type: 'expire' }
-  /** It turns out not to be what the Command Processor queued, or not to be permitted. */
-  | { type: 'refuse' }
   /** A run takes over from one that did not come to its end. */
-  | { type: 'recover' }
-  /** The decision that was claimed is carried out. */
-  | { type: 'finish'; decision: Decision }
-  /** It cannot be carried out. */
-  | { type: 'fail' };
+  | { type: 'recover' };
 
-const OUTCOME: Record<Decision, State> = { approve: 'executed', reject: 'rejected', withdraw: 'withdrawn' };
+/** The state that a decision leads to once it is carried out. */
+export const OUTCOMES = { approve: 'executed', reject: 'rejected', withdraw: 'withdrawn' } as const;
 
 /** Whether nothing can happen any more. */
 export function isTerminal(state: State): boolean {
@@ -48,7 +42,7 @@ export function next(state: State, event: ApprovalEvent): State | undefined {
     case 'awaiting-second':
       return afterWaiting(event);
     case 'executing':
-      return afterClaim(event);
+      return event.type === 'recover' ? 'executing' : undefined;
     default:
       return undefined;
   }
@@ -61,22 +55,6 @@ function afterWaiting(event: ApprovalEvent): State | undefined {
     case 'reject':
     case 'withdraw':
       return 'executing';
-    case 'expire':
-    case 'refuse':
-      return 'failed';
-    default:
-      return undefined;
-  }
-}
-
-function afterClaim(event: ApprovalEvent): State | undefined {
-  switch (event.type) {
-    case 'recover':
-      return 'executing';
-    case 'finish':
-      return OUTCOME[event.decision];
-    case 'fail':
-      return 'failed';
     default:
       return undefined;
   }
