@@ -1,11 +1,12 @@
 import type { Task, TaskOutput } from '@medplum/fhirtypes';
-import { canonicalJson, commandIdOf } from '../commands/canonical.ts';
+import { commandIdOf } from '../commands/canonical.ts';
 import { parseCommand } from '../commands/command.ts';
 import type { Version } from '../commands/history.ts';
 import { type ApproverRole, APPROVER_ROLES, type Command } from '../commands/kind.ts';
-import { hasType, isApprovalTask, type QueuedCommand, readTask } from '../commands/task.ts';
+import { hasType, isApprovalTask, type QueuedCommand, readTask, taskOutputs } from '../commands/task.ts';
 import { parseReference } from '../ids.ts';
 import { DECISIONS, type Decision, type State } from './states.ts';
+import { isTampered } from './tampering.ts';
 
 /** Who writes what: the only authors whose versions of a Task count. */
 export interface Authors {
@@ -117,7 +118,7 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
   if (state === undefined || (open && (byHand === 'pretended' || isTampered(versions, original, authors)))) {
     return untrusted('TAMPERED', original);
   }
-  const outputs = (code: string): TaskOutput[] => outputsOf(own, authors.namespace, code);
+  const outputs = (code: string): TaskOutput[] => taskOutputs(own, authors.namespace, code);
   return {
     trusted: true,
     original,
@@ -137,55 +138,6 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
 const ENDED: readonly string[] = ['completed', 'rejected', 'cancelled', 'failed'];
 /** Statuses by which a person puts an end to it. */
 export const STOPPED: readonly string[] = ['rejected', 'cancelled', 'failed', 'entered-in-error'];
-
-/** What nobody may change: whom and what it concerns, and what is to be done, by whom, until when. */
-const FIXED = [
-  'identifier',
-  'intent',
-  'code',
-  'for',
-  'encounter',
-  'focus',
-  'authoredOn',
-  'requester',
-  'performerType',
-  'restriction',
-  'input',
-] as const;
-
-/** The fixed elements of a Task. */
-export function fixedElements(task: Task): Partial<Task> {
-  return Object.fromEntries(FIXED.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]));
-}
-
-/** The same in one spelling. Displays and element ids say nothing: applications add them on their own. */
-function fixedPart(task: Task): string {
-  return canonicalJson(
-    JSON.parse(JSON.stringify(fixedElements(task)), (key, value: unknown) =>
-      key === 'display' || key === 'id' ? undefined : value
-    )
-  );
-}
-
-/**
- * Whether somebody changed what is to be done, or what the Task shows as made of it: whoever approves would see another
- * command than runs. What this bot showed once, or nothing, is what an application may have read before.
- */
-function isTampered(versions: readonly Version<Task>[], original: Task, { namespace, queue }: Authors): boolean {
-  const fixed = fixedPart(original);
-  const own = versions.filter(({ author }) => author === queue);
-  const shown = new Set([original, ...own.map(({ resource }) => resource)].map((task) => modifiedPart(task, namespace)));
-  return (
-    versions.some(({ author, resource }) => author !== queue && fixedPart(resource as Task) !== fixed) ||
-    versions.some(({ author, resource }) => author !== queue && !shown.has(modifiedPart(resource, namespace)))
-  );
-}
-
-/** What a Task shows as made of its command, in one spelling. */
-function modifiedPart(task: Task | undefined, namespace: string): string {
-  const codes = ['modified-command', 'modified-command-sha256'];
-  return JSON.stringify(codes.map((code) => outputsOf(task, namespace, code).map(({ valueString = '' }) => valueString)));
-}
 
 /** Whether a Task concerns whom its command concerns. */
 function agrees(task: Task, command: Command): boolean {
@@ -254,8 +206,8 @@ function handOf(
       // Who made it accepted, not who edited it afterwards.
       const accepted = since.slice(0, lengthWhile(since, ({ resource }) => resource?.status === 'accepted')).at(-1);
       const { author, onBehalfOf, resource } = accepted as Version<Task>;
-      const modifiedSha256 = outputsOf(resource, namespace, 'modified-command-sha256')[0]?.valueString;
-      return author === queue ? { kind: 'nothing' } : { kind: 'accepted', author, onBehalfOf, modifiedSha256 };
+      const modifiedSha256 = taskOutputs(resource, namespace, 'modified-command-sha256')[0]?.valueString;
+      return { kind: 'accepted', author, onBehalfOf, modifiedSha256 };
     }
     case 'completed':
     case 'in-progress':
@@ -274,10 +226,6 @@ function versionsSince(versions: readonly Version<Task>[], one: Task): readonly 
 function stopOf(since: readonly Version<Task>[]): { author: string | undefined; status: Task['status'] } {
   const stop = since.filter(({ resource }) => STOPPED.includes(resource?.status ?? '')).at(-1);
   return { author: stop?.author, status: stop?.resource?.status ?? 'cancelled' };
-}
-
-function outputsOf(task: Task | undefined, namespace: string, code: string): TaskOutput[] {
-  return (task?.output ?? []).filter(({ type }) => hasType(type, `${namespace}/task-output`, code));
 }
 
 function lengthWhile<T>(values: readonly T[], holds: (value: T) => boolean): number {

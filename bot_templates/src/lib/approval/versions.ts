@@ -3,7 +3,8 @@ import { withAiLabel } from '../commands/label.ts';
 import type { Write } from '../commands/kind.ts';
 import { typeOf } from '../commands/task.ts';
 import type { Decision } from './states.ts';
-import { type Approval, fixedElements, type Standing } from './standing.ts';
+import type { Approval, Standing } from './standing.ts';
+import { fixedElements } from './tampering.ts';
 
 /** Codes of Task.businessStatus, in the system `NS/task-status`. */
 export type BusinessStatus =

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { CodeableConcept, Reference, Task, TaskInput } from '@medplum/fhirtypes';
+import type { CodeableConcept, Reference, Task, TaskInput, TaskOutput } from '@medplum/fhirtypes';
 import { withAiLabel } from './label.ts';
 import { type ApprovalReason, type ApprovalRule, type ApproverRole, APPROVER_ROLES, type Write } from './kind.ts';
 import { byIdentifier, commandIdentifier } from './writes.ts';
@@ -138,6 +138,11 @@ export function readTask(task: Task, namespace: string): QueuedCommand {
     targetVersion: text('target-version'),
     expires: task.restriction?.period?.end,
   };
+}
+
+/** The outputs of a Task under one of our own codes. */
+export function taskOutputs(task: Task | undefined, namespace: string, code: string): TaskOutput[] {
+  return (task?.output ?? []).filter(({ type }) => hasType(type, `${namespace}/task-output`, code));
 }
 
 /** Whether a Task is, or says to be, a command that waits for approval. */
