@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medbots import errors
-from medbots.embeddings.reconcile import Outcome
+from medbots.embeddings import faults
+from medbots.embeddings.faults import Outcome
 from medbots.inventory import Standing, Version
 
 KIND = "Condition"
@@ -156,6 +157,8 @@ class FakeEmbedder:
     batch: int = 2
     failing: dict[str, int] = field(default_factory=dict)
     """By id, how often it fails."""
+    code: str = faults.UNKNOWN
+    """With which it fails."""
     down: bool = False
     """Whether it cannot be reached after `reach` batches."""
     reach: int = 0
@@ -175,7 +178,7 @@ class FakeEmbedder:
         for one in versions:
             if self.failing.get(one.id, 0) > 0:
                 self.failing[one.id] -= 1
-                outcome.failed[one.id] = "EMBEDDING_ERROR"
+                outcome.fail(one.id, self.code, own=faults.own(self.code))
             elif one.id in self.server.resources:
                 self.store.rows[one.id] = self.server.resources[one.id]
                 outcome.done += 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medbots import errors
 from medbots.bots import execution, words
-from medbots.embeddings.reconcile import Outcome
+from medbots.embeddings import faults
+from medbots.embeddings.faults import Outcome
 from medbots.inventory import Version
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from medbots.medplum.client import Client
 
 KEY = "embedding"
-_GONE = "INVALID_INPUT"
-"""What the bot answers of a record that there is not: it was deleted meanwhile."""
-_UNKNOWN = "EMBEDDING_ERROR"
 
 
 class BotEmbedder:
@@ -43,10 +41,16 @@ class BotEmbedder:
             except (errors.UnreachableError, errors.NotAllowedError, errors.NotLoggedInError):
                 raise
             except errors.ServerError:
-                outcome.failed[one.id] = _UNKNOWN
+                # Nothing that the bot says of the record: it does not run, or did not get far.
+                outcome.fail(one.id, faults.UNKNOWN, own=False)
                 continue
             if execution.failure(self._bot.key, answer) is None:
                 outcome.done += 1
-            elif (code := words.code(answer["errorCode"]) or _UNKNOWN) != _GONE:
-                outcome.failed[one.id] = code
+            else:
+                code = words.code(answer.get("errorCode")) or faults.UNKNOWN
+                outcome.fail(one.id, code, own=faults.own(code, _status(answer.get("details"))))
         return outcome
+
+
+def _status(details: object) -> object:
+    return details.get("status") if isinstance(details, Mapping) else None

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from medbots import errors
-from medbots.embeddings import record_text
+from medbots.embeddings import faults, record_text
 from medbots.embeddings.documents import Documents, VectorError
-from medbots.embeddings.reconcile import Outcome
+from medbots.embeddings.faults import Outcome
 from medbots.embeddings.router import BusyError
 from medbots.inventory import Embedded, Text, Version
 
@@ -17,7 +17,6 @@ BATCH = 128
 """Records that are read, embedded and written together."""
 TEXTS = 64
 """Texts of one request to the router."""
-FAILED = "EMBEDDING_ERROR"
 _PROBE = "medbots embeddings reconcile"
 
 
@@ -143,7 +142,7 @@ class Direct:
             if isinstance(made, Text):
                 texts.append(made)
             else:
-                outcome.failed[str(record["id"]).lower()] = made
+                outcome.fail(str(record["id"]).lower(), made, own=faults.own(made))
         await self._writer.withdraw(kind, [one for one in texts if not one.chunks])
         different = await self._writer.refresh(kind, [one for one in texts if one.chunks])
         todo = [one for one in texts if one.version.id in different]
@@ -163,11 +162,11 @@ class Direct:
         except (errors.NotAllowedError, errors.UnreachableError):
             raise
         except errors.ServerError as error:
-            if isinstance(error, BusyError):
+            if isinstance(error, BusyError) or len(texts) == 1:
                 # It is the text that it fails on, or it is down: then it fails on this one too.
                 await self.probe()
             if len(texts) == 1:
-                outcome.failed[texts[0].version.id] = FAILED
+                outcome.fail(texts[0].version.id, faults.UNKNOWN, own=True)
                 return []
             half = len(texts) // 2
             first = await self._embedded(texts[:half], outcome)

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from medbots import errors, inventory
 from medbots.embeddings import inventory as looking
+from medbots.embeddings.faults import INVALID, Outcome, Streak
 from medbots.embeddings.marks import Checkpoints, Mark
 from medbots.embeddings.together import together
 from medbots.inventory import Standing, Tallies, Version
 
 PASSES = 3
 """How often all is looked at, at the most."""
-MOST_FAILURES = 40
-"""Failures in a row after which something is down, and going on is pointless."""
 _ORPHANS_AT_ONCE = 50
 """How many are locked at a time."""
 _LIFTED = frozenset({Standing.BLOCKED, Standing.AHEAD})
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of some resources that were to be embedded."""
-
-    done: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    """An error code by id."""
 
 
 class Embedder(Protocol):
@@ -121,7 +111,7 @@ class Reconciler:
         self._since = wish.since
         self._tell = tell
         self._jobs = asyncio.Semaphore(wish.jobs)
-        self._failures_in_a_row = 0
+        self._streak = Streak()
 
     async def run(self, *, restart: bool = False) -> Report:
         """Reconcile, going on where an interrupted run with the same arguments was.
@@ -130,7 +120,8 @@ class Reconciler:
         those that were changed meanwhile. A run that went on with another one looks at all again.
 
         Raises:
-            errors.PartlyAppliedError: so much fails in a row that something must be down.
+            errors.PartlyAppliedError: so much fails in a row, by no fault of the records, that
+                something must be down.
             errors.MedbotsError: server or database refuse. What was done stays; the next run goes
                 on from the last page.
         """
@@ -245,27 +236,34 @@ class Reconciler:
         What counts as embedded is what the store shows, whatever the embedder says of itself.
         """
         async with self._jobs:
-            if self._failures_in_a_row >= MOST_FAILURES:
+            if self._streak.over:
                 return set(), {}
             outcome = await self._embedder.embed(kind, versions)
+        failed = await self._blamed(kind, outcome.failed)
         standings = await looking.compare(self._server, self._store, kind, versions)
         mended = sum(one not in looking.OPEN for one in standings.values())
         self.report.embedded += mended
-        self.report.failed |= {f"{kind}/{one}": code for one, code in outcome.failed.items()}
-        self._tell(
-            Progress(kind, looked_at=len(versions), embedded=mended, failed=len(outcome.failed))
-        )
-        self._failures_in_a_row = (
-            0 if outcome.done else self._failures_in_a_row + len(outcome.failed)
-        )
-        if self._failures_in_a_row >= MOST_FAILURES:
-            codes = ", ".join(sorted(set(outcome.failed.values())))
+        self.report.failed |= {f"{kind}/{one}": code for one, code in failed.items()}
+        self._tell(Progress(kind, looked_at=len(versions), embedded=mended, failed=len(failed)))
+        self._streak.count(outcome)
+        if self._streak.over:
             raise errors.PartlyAppliedError(
-                f"{self._failures_in_a_row} resources in a row could not be embedded ({codes}): "
-                "stopped",
+                f"{self._streak.length} resources in a row could not be embedded "
+                f"({', '.join(sorted(self._streak.codes))}): stopped",
                 hint="medbots verify tells what is down; run it again then: it goes on from here",
             )
-        return set(outcome.failed), standings
+        return set(failed), standings
+
+    async def _blamed(self, kind: str, failed: Mapping[str, str]) -> dict[str, str]:
+        """Return the failures without those of records that were deleted meanwhile.
+
+        A record that is there and is answered so all the same has failed: its bot is an old one,
+        or may not read it.
+        """
+        doubtful = [one for one, code in failed.items() if code == INVALID]
+        gone = await together(self._gone(kind, one) for one in doubtful)
+        deleted = {one for one, is_gone in zip(doubtful, gone, strict=True) if is_gone}
+        return {one: code for one, code in failed.items() if one not in deleted}
 
     async def _remove(self, mark: Mark, ids: Sequence[str]) -> None:
         """Delete the rows of those that are gone for sure."""

@@ -29,6 +29,8 @@ class Clinic:
         self.busy: set[str] = set()
         """Texts on which it fails."""
         self.down = False
+        self.refusing = False
+        """Whether the router refuses whatever it is sent."""
         self.requests: list[int] = []
         self.written: list[Embedded] = []
         self.withdrawn: list[str] = []
@@ -55,6 +57,8 @@ class Clinic:
         assert task == "embedding"
         if self.down or not self.busy.isdisjoint(texts):
             raise router.BusyError("HTTP 500")
+        if self.refusing:
+            raise errors.ServerError("HTTP 404")
         if not self.bad.isdisjoint(texts):
             raise errors.ServerError("HTTP 400")
         return [
@@ -109,7 +113,7 @@ async def test_withheld_unchanged_gone_and_unreadable() -> None:
     del clinic.texts_of[gone.id]
     clinic.texts_of[bad.id] = "TIMEOUT"
     outcome = await clinic.embedder.embed(KIND, clinic.versions)
-    assert (outcome.done, outcome.failed) == (3, {bad.id: "TIMEOUT"})
+    assert (outcome.done, outcome.failed, outcome.down) == (3, {bad.id: "TIMEOUT"}, [bad.id])
     assert clinic.withdrawn == [withheld.id]
     assert clinic.numbers() == [4]
     assert new.id == clinic.written[0].text.version.id
@@ -122,8 +126,18 @@ async def test_a_text_that_the_model_refuses_fails_alone(how: str) -> None:
     setattr(clinic, how, {"text 4"})
     outcome = await clinic.embedder.embed(KIND, clinic.versions)
     assert outcome.failed == {clinic.versions[4].id: "EMBEDDING_ERROR"}
-    assert outcome.done == 8
+    assert (outcome.done, outcome.down) == (8, [])
     assert clinic.numbers() == [0, 1, 2, 3, 5, 6, 7, 8]
+
+
+async def test_a_router_that_refuses_every_text_is_no_fault_of_the_records() -> None:
+    """Its model was taken away in the midst of a run: it refuses a harmless text too."""
+    clinic = Clinic(9)
+    await clinic.embedder.prove()
+    clinic.refusing = True
+    with pytest.raises(errors.ServerError, match="HTTP 404"):
+        await clinic.embedder.embed(KIND, clinic.versions)
+    assert clinic.written == []
 
 
 async def test_a_router_that_is_down_ends_the_batch() -> None:

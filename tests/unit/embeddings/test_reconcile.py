@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from medbots import errors, inventory
+from medbots.embeddings import faults, reconcile
 from medbots.embeddings import inventory as looking
-from medbots.embeddings import reconcile
+from medbots.embeddings.faults import Outcome
 from medbots.embeddings.marks import Mark
 from tests.support.inventory import (
     KIND,
@@ -152,14 +153,78 @@ async def test_progress_ends_where_the_report_does() -> None:
     assert sum(one.embedded for one in told) == report.embedded
 
 
-async def test_when_all_fails_it_stops() -> None:
+@pytest.mark.parametrize("code", ["LLM_ROUTER_ERROR", "TIMEOUT", "DB_ERROR", "NOT_CONFIGURED"])
+async def test_when_all_fails_it_stops(code: str) -> None:
     """Forty failures in a row: something is down; the run ends, and its mark stays."""
     clinic = Clinic(100)
+    clinic.embedder.code = code
     clinic.embedder.failing = {version(one).id: 99 for one in range(20, 100)}
-    with pytest.raises(errors.PartlyAppliedError, match="EMBEDDING_ERROR"):
+    with pytest.raises(errors.PartlyAppliedError, match=rf"in a row .* \({code}\): stopped"):
         await clinic.run()
     assert len(clinic.embedder.handed) < 70
     assert clinic.checkpoints.marks
+
+
+@pytest.mark.parametrize("code", ["EMBEDDING_ERROR", "INVALID_INPUT"])
+async def test_bad_records_in_a_row_stop_nothing(code: str) -> None:
+    """What is at fault itself says nothing of the next: all others are embedded, in one run."""
+    clinic = Clinic(100)
+    clinic.embedder.code = code
+    bad = [version(one).id for one in range(10, 90)]
+    clinic.embedder.failing = dict.fromkeys(bad, 99)
+    report = await clinic.run()
+    assert report.failed == {f"{KIND}/{one}": code for one in bad}
+    assert (report.embedded, report.difference) == (20, 80)
+    assert clinic.checkpoints.marks == {}
+
+
+async def test_a_bad_record_among_failures_of_a_router_does_not_hide_them() -> None:
+    """A record's own fault proves nothing of the router: the failures go on being in a row."""
+    clinic = Clinic(100)
+    clinic.embedder.batch = 1
+    clinic.embedder.failing = {version(one).id: 99 for one in range(100)}
+    clinic.embedder.code = "LLM_ROUTER_ERROR"
+    plain = clinic.embedder.embed
+
+    async def embed(kind: str, versions: Sequence[inventory.Version]) -> Outcome:
+        outcome = await plain(kind, versions)
+        if len(clinic.embedder.calls) % 2:
+            outcome.down.clear()
+            outcome.failed = dict.fromkeys(outcome.failed, "EMBEDDING_ERROR")
+        return outcome
+
+    clinic.embedder.embed = embed  # type: ignore[method-assign]
+    with pytest.raises(errors.PartlyAppliedError, match=r"\(LLM_ROUTER_ERROR\): stopped"):
+        await clinic.run()
+    # Half of them count.
+    assert 2 * faults.MOST_FAILURES <= len(clinic.embedder.handed) < 100
+
+
+async def test_a_record_that_is_there_and_answered_as_if_not_has_failed() -> None:
+    """An old bot refuses what it is asked: that is told with its code, and not as a difference."""
+    clinic = Clinic(4)
+    clinic.embedder.code = "INVALID_INPUT"
+    clinic.embedder.failing = {version(2).id: 99}
+    report = await clinic.run()
+    assert report.failed == {f"{KIND}/{version(2).id}": "INVALID_INPUT"}
+    assert (report.embedded, report.after[KIND].failed) == (3, 1)
+
+
+async def test_a_record_that_went_meanwhile_has_not_failed() -> None:
+    """The bot is asked for what was deleted since the page was read: nothing is left to do."""
+    clinic = Clinic(4)
+    clinic.embedder.code = "INVALID_INPUT"
+    clinic.embedder.failing = {version(2).id: 99}
+    plain = clinic.embedder.embed
+
+    async def embed(kind: str, versions: Sequence[inventory.Version]) -> Outcome:
+        clinic.server.resources.pop(version(2).id, None)
+        return await plain(kind, versions)
+
+    clinic.embedder.embed = embed  # type: ignore[method-assign]
+    report = await clinic.run()
+    assert version(2).id in clinic.server.asked
+    assert (report.failed, report.embedded, report.difference) == ({}, 3, 0)
 
 
 async def test_an_interrupted_run_is_gone_on_with() -> None:
@@ -229,7 +294,7 @@ async def test_what_is_changed_meanwhile_is_embedded_as_it_is() -> None:
     changed = replace(version(0), version="v2", updated=START + dt.timedelta(days=1))
     plain = clinic.embedder.embed
 
-    async def embed(kind: str, versions: object) -> reconcile.Outcome:
+    async def embed(kind: str, versions: object) -> Outcome:
         outcome = await plain(kind, versions)  # type: ignore[arg-type]
         clinic.server.put(changed)
         return outcome
