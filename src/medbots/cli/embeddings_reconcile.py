@@ -34,6 +34,10 @@ Direct = Annotated[
 Restart = Annotated[
     bool, typer.Option("--restart", help="Begin anew where an interrupted run could go on.")
 ]
+ExpectProject = Annotated[
+    str | None,
+    typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
+]
 DetailedExitcode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="Exit a dry run with 2 on a difference.")
 ]
@@ -61,6 +65,8 @@ class Request:
     dry_run: bool
     direct: bool
     restart: bool
+    expect_project: str | None
+    """Id or name of the only project whose rows may be written and deleted."""
 
 
 def register(noun: typer.Typer) -> None:
@@ -76,6 +82,7 @@ def reconcile(
     jobs: Jobs = 4,
     direct: Direct = False,
     restart: Restart = False,
+    expect_project: ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
     """Make the embedding store what the server holds, while bots go on writing.
@@ -89,7 +96,7 @@ def reconcile(
 
     opts = options.of(ctx)
     wish = Wish(inventory.kinds(types), moment.gone_by("--since", since), jobs, since or "")
-    result = _ended(opts, Request(wish, dry_run, direct, restart))
+    result = _ended(opts, Request(wish, dry_run, direct, restart, expect_project))
     if result.report and result.report.difference and dry_run and detailed_exitcode:
         raise typer.Exit(DIFFERENT)
 
@@ -141,7 +148,7 @@ def _left(report: Report) -> errors.PartlyAppliedError | None:
 
 async def _work(opts: options.Options, request: Request, result: Result) -> None:
     started = time.perf_counter()
-    async with inventory.opened(opts) as sides:
+    async with inventory.opened(opts, expect_project=request.expect_project) as sides:
         result.models["before"] = await sides.store.models()
         try:
             if request.dry_run:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medbots import inventory
+from medbots import inventory, state
 from medbots.cli import options, project_contract, references, store, wiring
 
 if TYPE_CHECKING:
@@ -37,14 +37,22 @@ class Sides:
 
 
 @asynccontextmanager
-async def opened(opts: options.Options) -> AsyncIterator[Sides]:
+async def opened(
+    opts: options.Options, *, expect_project: str | None = None
+) -> AsyncIterator[Sides]:
     """Connect to server and database.
 
+    Args:
+        opts: of the run.
+        expect_project: id or name of the only project that may be meant.
+
     Raises:
-        errors.NotAllowedError: the login does not see all of the project, or not its secrets.
+        errors.NotAllowedError: it is another project; or the login does not see all of it, or not
+            its secrets.
         errors.StateError: the bots use another database.
         errors.MedbotsError: server or database refuse, or cannot be reached.
     """
+    from medbots.cli import changes
     from medbots.database import inventory as store_side
     from medbots.medplum import inventory as server_side
 
@@ -52,6 +60,7 @@ async def opened(opts: options.Options) -> AsyncIterator[Sides]:
     settings = wiring.settings(opts, the_manifest)
     store.url(settings)
     async with wiring.connected(settings) as client:
+        changes.expect(state.Project(client.project.id, client.project.name), expect_project)
         await server_side.require_whole_sight(client)
         secrets = project_contract.ProjectContract(client, the_manifest.namespace)
         works_by = await secrets.read()

@@ -15,6 +15,8 @@ from medbots.cli import inventory, options, reconciling, render_inventory
 from medbots.cli.embeddings_reconcile import Result
 from medbots.embeddings.reconcile import Progress, Report
 from medbots.inventory import TYPES, Tally
+from tests.support.ward import Ward
+from tests.unit.cli.conftest import Medbots
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
@@ -54,6 +56,24 @@ def test_a_date_to_come_is_refused(
     shown = capsys.readouterr()
     assert f"--since '{since}' lies ahead" in shown.err
     assert shown.out == ""
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry-run",), ("--direct",), ("--restart",)])
+def test_another_project_is_refused_before_anything(
+    flags: tuple[str, ...], ward: Ward, medbots: Medbots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--expect-project takes id or name; of any other, neither records nor rows are looked at."""
+    # Nobody listens there: whoever asks for the database is told so.
+    monkeypatch.setenv("MEDBOTS_DATABASE_URL", "postgresql://owner@127.0.0.1:9/clinic")
+    args = ("embeddings", "reconcile", *flags, "--format", "json", "--expect-project")
+    told = medbots(*args, "Production")
+    assert (told.code, told.json["error"]["code"]) == (4, "not-allowed")
+    assert "--expect-project says 'Production'" in told.json["error"]["message"]
+    assert told.json["error"]["hint"] == "medbots login --project ID"
+    assert (ward.searches, ward.inputs) == ([], [])
+    for right in ("p1", "Clinic"):
+        # It goes on to what the login may see, which this project does not tell.
+        assert medbots(*args, right).json["error"]["code"] == "not-found"
 
 
 def test_direct_without_node_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
