@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,81 @@ def test_before_anything_is_measured(
     assert code == 1
     assert "needs numpy and matplotlib" in err
     assert "pip install 'medbots[bench]'" in err
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Whatever was to be measured, which is left undone."""
+    found: list[object] = []
+
+    async def measure(*args: object) -> None:
+        found.append(args)
+        raise errors.DatabaseError("it was measured")
+
+    monkeypatch.setattr("medbots.bench.run.measure", measure)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "cure"),
+    [
+        ("", "that is a folder, and a file is wanted", "report.html"),
+        ("link", "that is a folder, and a file is wanted", "report.html"),
+        ("none/report.html", "there is no folder", "mkdir -p"),
+        ("x" * 300, "it cannot be written: file name too long", "a file that you may write"),
+        ("loop", "it cannot be written: too many levels of symbolic links", "that you may write"),
+    ],
+    ids=["folder", "link to a folder", "no folder", "too long", "loop"],
+)
+def test_a_report_that_cannot_be_written(
+    name: str, said: str, cure: str, shelf: Shelf, measured: list[object], tmp_path: Path
+) -> None:
+    """It is refused before minutes are spent on it."""
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "loop").symlink_to("loop")
+    code, out, err = shelf.run("db", "bench", "--html", str(tmp_path / name))
+    assert (code, out, measured) == (64, "", [])
+    assert said in err
+    assert cure in err
+
+
+def test_a_report_that_the_system_refuses(
+    shelf: Shelf, measured: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A folder or an older report that this user may not write: told by the system's reason."""
+    old = tmp_path / "report.html"
+    old.write_text("of last week")
+
+    def refuse(self: Path, mode: str) -> None:
+        if mode == "xb" and self.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    for name in ("new.html", "report.html"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "open", refuse)
+            code, _, err = shelf.run("db", "bench", "--html", str(tmp_path / name))
+        assert (code, measured) == (64, [])
+        assert f"{name}: it cannot be written: permission denied" in err
+
+
+def test_the_check_leaves_everything_as_it_was(
+    shelf: Shelf, measured: list[object], tmp_path: Path
+) -> None:
+    """No empty file is left of it, an older report stays whole, and a link stays a link."""
+    new, old, link = (tmp_path / name for name in ("new.html", "old.html", "link.html"))
+    old.write_text("of last week")
+    link.symlink_to("aside.html")
+    for target in (new, old, link):
+        code, _, err = shelf.run("db", "bench", "--html", str(target))
+        assert (code, "it was measured" in err) == (1, True)
+    assert len(measured) == 3
+    assert sorted(one.name for one in tmp_path.iterdir() if "html" in one.name) == [
+        "link.html",
+        "old.html",
+    ]
+    assert old.read_text() == "of last week"
+    assert link.is_symlink()
 
 
 async def test_an_interruption_drops_the_schema(shelf: Shelf) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,7 +106,42 @@ def _require(html: Path | None) -> None:
             f"the benchmark needs {' and '.join(missing)}, which medbots alone does not install",
             hint="pip install 'medbots[bench]'",
         )
-    if html is not None and not html.absolute().parent.is_dir():
+    if html is not None:
+        _require_writable(html)
+
+
+def _require_writable(html: Path) -> None:
+    """Raise where no report can be written; an older one stays as it is until then.
+
+    Raises:
+        errors.UsageError: it is a folder, lies in none, or the system refuses it.
+    """
+    try:
+        if not html.absolute().parent.is_dir():
+            raise errors.UsageError(
+                f"--html {html}: there is no folder {html.parent}", hint=f"mkdir -p {html.parent}"
+            )
+        if html.is_dir():
+            raise errors.UsageError(
+                f"--html {html}: that is a folder, and a file is wanted",
+                hint=f"--html {html / 'report.html'}",
+            )
+        _open(Path(os.path.realpath(html)))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
         raise errors.UsageError(
-            f"--html {html}: there is no folder {html.parent}", hint=f"mkdir -p {html.parent}"
-        )
+            f"--html {html}: it cannot be written: {reason}",
+            hint="name a file that you may write",
+        ) from error
+
+
+def _open(target: Path) -> None:
+    """Open a file for writing, and leave everything as it was: the system knows best if it can."""
+    try:
+        target.open("xb").close()
+    except FileExistsError:
+        # Whoever reads a pipe would take this for its end.
+        if stat.S_ISREG(target.stat().st_mode):
+            target.open("ab").close()
+    else:
+        target.unlink()
