@@ -3,7 +3,8 @@ import { commandIdOf } from '../commands/canonical.ts';
 import { parseCommand } from '../commands/command.ts';
 import type { Version } from '../commands/history.ts';
 import { type ApproverRole, APPROVER_ROLES, type Command } from '../commands/kind.ts';
-import { hasType, isApprovalTask, type QueuedCommand, readTask, taskOutputs } from '../commands/task.ts';
+import { handedIn, wasDeleted } from '../commands/queued.ts';
+import { hasType, type QueuedCommand, taskOutputs } from '../commands/task.ts';
 import { parseReference } from '../ids.ts';
 import { DECISIONS, type Decision, type State } from './states.ts';
 import { isTampered } from './tampering.ts';
@@ -86,7 +87,7 @@ export interface Untrusted {
  */
 export function standingOf(versions: readonly Version<Task>[], authors: Authors): Standing | Untrusted {
   const newest = versions[0]?.resource;
-  const oldest = versions.at(-1);
+  const first = versions.at(-1);
   const owns = versions.filter(({ author }) => author === authors.queue).map(({ resource }) => resource);
   const latestOwn = owns[0];
   const untrusted = (reason: Untrusted['reason'], original?: Task): Untrusted => ({
@@ -96,18 +97,13 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
     original,
     ended: latestOwn !== undefined && ENDED.includes(latestOwn.status),
   });
-  // A deleted Task can be put back under its id with another content; what was before may have been anything.
-  if (newest === undefined || versions.some(({ resource }) => resource === undefined)) {
+  if (newest === undefined || wasDeleted(versions)) {
     return untrusted('DELETED');
   }
-  const original = oldest?.resource as Task;
-  if (oldest?.author !== authors.processor || !isApprovalTask(original)) {
-    return untrusted('FORGED');
-  }
-  const queued = readTask(original, authors.namespace);
-  const command = commandOf(queued.text);
-  const { commandId, text } = queued;
-  if (!command || !text || commandIdOf(text) !== commandId || queued.sha256 !== commandId || !agrees(original, command)) {
+  const original = first?.resource as Task;
+  const queued = handedIn(first, authors.namespace, authors.processor);
+  const command = parsed(queued?.text);
+  if (!queued || !command || !agrees(original, command)) {
     return untrusted('FORGED');
   }
   const own = latestOwn ?? original;
@@ -123,7 +119,7 @@ export function standingOf(versions: readonly Version<Task>[], authors: Authors)
     trusted: true,
     original,
     current: newest,
-    queued: { ...queued, commandId, text },
+    queued,
     command,
     state,
     approvals: outputs('approval').map((output) => approvalOf(output, authors.namespace)),
@@ -149,7 +145,7 @@ function agrees(task: Task, command: Command): boolean {
   );
 }
 
-function commandOf(text: string | undefined): Command | undefined {
+function parsed(text: string | undefined): Command | undefined {
   try {
     return text === undefined ? undefined : parseCommand(text);
   } catch {
@@ -241,7 +237,7 @@ function approvalOf({ valueReference, extension }: TaskOutput, namespace: string
 }
 
 function modifiedOf(text: string | undefined): Standing['modified'] {
-  const command = commandOf(text);
+  const command = parsed(text);
   return text === undefined || command === undefined ? undefined : { text, sha256: commandIdOf(text), command };
 }
 

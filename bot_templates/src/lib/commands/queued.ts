@@ -5,7 +5,15 @@ import { sha256 } from '../hash.ts';
 import type { BotRun } from '../run.ts';
 import { commandIdOf } from './canonical.ts';
 import { identifierTaken, readHistory, type Version } from './history.ts';
-import { APPROVAL_CODE, hasType, isApprovalTask, OPEN_STATUSES, readTask, TASK_CODE_SYSTEM } from './task.ts';
+import {
+  APPROVAL_CODE,
+  hasType,
+  isApprovalTask,
+  OPEN_STATUSES,
+  type QueuedCommand,
+  readTask,
+  TASK_CODE_SYSTEM,
+} from './task.ts';
 import { byIdentifier, commandIdentifier } from './writes.ts';
 
 /** `Bot/id` of those whose versions of a Task count. */
@@ -79,16 +87,33 @@ export function apartFrom(commandId: string, forged: readonly string[]): string 
  * @returns undefined for a Task that another made, or that somebody deleted and put back.
  */
 export function commandOf(run: BotRun, versions: readonly Version<Task>[], processor: string | undefined): string | undefined {
-  const oldest = versions.at(-1);
-  // What was deleted and put back may say anything now; the Approval Queue Bot does not believe it either.
-  if (oldest?.resource === undefined || versions.some(({ resource }) => resource === undefined)) {
+  return wasDeleted(versions) ? undefined : handedIn(versions.at(-1), run.namespace, processor)?.commandId;
+}
+
+/** Whether a Task was deleted, now or once: what is put back under its id may say anything. */
+export function wasDeleted(versions: readonly Version<Task>[]): boolean {
+  return versions.some(({ resource }) => resource === undefined);
+}
+
+/**
+ * The command of a Task by its first version, if the Command Processor Bot wrote that, for this very command.
+ * @param processor - `Bot/id`; undefined where there is none, or several.
+ */
+export function handedIn(
+  first: Version<Task> | undefined,
+  namespace: string,
+  processor: string | undefined
+): (QueuedCommand & { commandId: string; text: string }) | undefined {
+  const task = first?.resource;
+  if (task === undefined || processor === undefined || first?.author !== processor || !isApprovalTask(task)) {
     return undefined;
   }
-  if (processor === undefined || oldest.author !== processor || !isApprovalTask(oldest.resource)) {
+  const queued = readTask(task, namespace);
+  const { commandId, sha256: hash, text } = queued;
+  if (!text || commandId === undefined || commandIdOf(text) !== commandId || hash !== commandId) {
     return undefined;
   }
-  const { commandId, sha256: hash, text } = readTask(oldest.resource, run.namespace);
-  return text !== undefined && commandIdOf(text) === commandId && hash === commandId ? commandId : undefined;
+  return { ...queued, commandId, text };
 }
 
 /**
