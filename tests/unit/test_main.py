@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,19 @@ def _shell(line: str, state: Path) -> tuple[int, str]:
 def test_nobody_listens(line: str, code: int, said: str, tmp_path: Path) -> None:
     """A closed stdout or stderr, or a pipe that nobody reads, ends no command in a traceback."""
     assert _shell(line, tmp_path) == (code, said)
+
+
+def test_the_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever writes a script finds each code that a command can end with, in its table."""
+    assert boundary.run(["--help"]) == 0
+    table = capsys.readouterr().out.partition("Exit codes:\n")[2]
+    named = {int(one) for one in re.findall(r"(?:^| )(\d+) [a-z]", table, re.MULTILINE)}
+
+    def below(kind: type[errors.MedbotsError]) -> set[int]:
+        return {kind.exit_code}.union(*(below(one) for one in kind.__subclasses__()))
+
+    assert named == below(errors.MedbotsError) | {0, 2, boundary._UNHEARD}
+    assert max(len(line) for line in table.splitlines()) <= 80
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")

@@ -40,9 +40,11 @@ class _Root(options.Group):
 
 _EXIT_CODES = """\b
 Exit codes:
-  0 done, or nothing to do    3 partly applied: run it again    64 usage
-  1 failed                    4 not logged in, or not allowed   65 manifest or bundle invalid
-  2 changes (if asked for)    5 a server cannot be reached     130 interrupted
+  0 done, or nothing to do            5 a server cannot be reached
+  1 failed                           64 usage
+  2 changes (if asked for)           65 manifest or bundle invalid
+  3 partly applied: run it again    130 interrupted
+  4 not logged in, or not allowed   141 nobody reads the output any more
 """
 
 app = typer.Typer(
