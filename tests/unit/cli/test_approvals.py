@@ -244,6 +244,23 @@ class TestShow:
         assert "warning: its command was changed since" in told.err
         assert ('"evil"' in told.out, tasks.CONTENT in told.out) == (False, True)
 
+    @pytest.mark.parametrize("view", [("list",), ("show", "t1"), ("approve", "t1", "--yes")])
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_what_anybody_may_write(
+        self, desk: Ward, medbots: Medbots, view: tuple[str, ...], as_json: bool
+    ) -> None:
+        """A description, and a display beside a reference, are nobody's word, and are not shown."""
+        lie = "only a harmless lie"
+        made = desk.resources[0]
+        named = {name: made[name] | {"display": lie} for name in ("for", "encounter", "requester")}
+        code = made["code"] | {"text": lie}
+        tasks.next_version(
+            desk, 5, "Practitioner/evil", description=lie, code=code, note=[{"text": lie}], **named
+        )
+        told = medbots("approvals", *view, *(("--format", "json") if as_json else ()))
+        assert told.code == 0
+        assert lie not in told.out + told.err
+
     def test_a_forged_change(self, desk: Ward, medbots: Medbots) -> None:
         """A change that the Approval Queue Bot did not write is not shown, and is warned of."""
         harmless = tasks.canonical("CreateEncounterNoteDraft", {"content": "harmless"})
