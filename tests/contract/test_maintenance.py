@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from medbots import errors, secret
-from medbots.database import connection, leavings, maintenance, search, upkeep
+from medbots.database import connection, generations, leavings, maintenance, search, upkeep
 from tests.support import postgres as support
 from tests.support import store
 from tests.support.shelf import DIMENSION, INDEX, MODEL, Shelf
@@ -183,6 +183,30 @@ def test_a_length_that_no_table_has(shelf: Shelf, monkeypatch: pytest.MonkeyPatc
         assert "holds vectors of 16 dimensions; the manifest says 8" in err
         assert "EMBEDDING_DIM=16" in err
     assert _indexes(shelf) == before
+
+
+def test_a_table_that_a_change_of_the_model_fills(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its index is built at the end of the filling, and not row by row before."""
+    shelf.fill(20)
+    following = f"{TABLE}_next"
+
+    async def begin() -> None:
+        async with store.connected(secret.Secret(shelf.url)) as owner:
+            await generations.make_next(owner, 8)
+
+    asyncio.run(begin())
+    monkeypatch.setenv("EMBEDDING_DIM", "8")
+    done = shelf.json("db", "maintain")
+    (step,) = [one for one in done["steps"] if (one["kind"], one["table"]) == ("index", following)]
+    assert (step["status"], "--reembed" in step["reason"]) == ("skipped", True)
+    with shelf.connect() as owner:
+        row = owner.execute(
+            "SELECT count(*) FROM pg_indexes WHERE tablename = 'clinical_embeddings_next' "
+            "AND indexdef LIKE '%hnsw%'"
+        ).fetchone()
+    assert row == (0,)
 
 
 def test_a_model_that_has_no_row(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator
 
 from medbots import errors
 from medbots.database import connection as connection_module
-from medbots.database import leftovers, model_indexes, table, type_indexes, upkeep, wear
+from medbots.database import (
+    generations,
+    indexes,
+    leftovers,
+    model_indexes,
+    table,
+    type_indexes,
+    upkeep,
+    wear,
+)
 
 
 async def due(
@@ -22,7 +31,9 @@ async def due(
     in_use = await _in_use(connection, every, model_version)
     for found in every:
         steps: list[upkeep.Step] = []
-        if found is in_use:
+        if found is in_use and found.name == generations.NEXT:
+            steps.append(_to_be_filled(found.name))
+        elif found is in_use:
             steps += await model_indexes.plan(connection, found, model_version)
             changes = await type_indexes.plan(connection, model_version, found.name)
             steps += [_type_index(change, found.name) for change in changes]
@@ -40,6 +51,11 @@ async def due(
             for again in upkeep.of_table(now) if now else ():
                 if (again.kind, again.target) == (step.kind, step.target):
                     yield again
+
+
+def _to_be_filled(name: str) -> upkeep.Step:
+    why = "medbots db migrate --reembed fills this table, and builds its index then"
+    return upkeep.Step(upkeep.Kind.INDEX, indexes.name_on(name), False, why, name)
 
 
 async def _in_use(
