@@ -237,8 +237,14 @@ def expect(project: state.Project, expected: str | None) -> None:
 
     Raises:
         errors.NotAllowedError: it works in another one.
+        errors.UsageError: the flag was given an empty value, as by a variable that is not set.
     """
-    if expected and expected not in (project.id, project.name):
+    if expected == "":
+        raise errors.UsageError(
+            "--expect-project names no project: its value is empty",
+            hint="set the variable that it is taken from, or leave the flag out",
+        )
+    if expected is not None and expected not in (project.id, project.name):
         raise errors.NotAllowedError(
             f"the login works in project {project.name!r} ({project.id}), "
             f"and --expect-project says {expected!r}",

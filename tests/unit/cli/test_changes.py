@@ -289,6 +289,15 @@ def test_expect_project(medplum: Medplum, capsys: pytest.CaptureFixture[str]) ->
     assert run(capsys, "deploy", "--expect-project", "p1")[0] == 0
 
 
+def test_expect_project_of_an_unset_variable(
+    medplum: Medplum, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty value expects nothing in particular, and is refused rather than obeyed."""
+    assert boundary.run(["deploy", "--expect-project", ""]) == 64
+    assert "its value is empty" in capsys.readouterr().err
+    assert medplum.writes == 0
+
+
 @pytest.mark.usefixtures("medplum")
 def test_only_that_matches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """A glob that matches nothing is a usage error with the nearest key."""
