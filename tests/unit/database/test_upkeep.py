@@ -84,9 +84,7 @@ def test_rows_that_an_index_never_had() -> None:
     excused = _index(rebuilt=wear.Rebuilt(None, deleted=12_000, updated=0))
     found = _table(excused, deleted=12_100, updated=0, dead=12_000)
     assert _due(found) == [Kind.VACUUM]
-    assert "100 rows deleted or replaced since the statistics began" in _reason(
-        found, Kind.REINDEX
-    )
+    assert "100 rows deleted or replaced since the statistics began" in _reason(found, Kind.REINDEX)
 
 
 @pytest.mark.parametrize(("deleted", "due"), [(10_000, False), (10_100, True)])
