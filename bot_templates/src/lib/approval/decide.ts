@@ -6,9 +6,10 @@ import { asFailure, BotFailure } from '../failure.ts';
 import type { BotRun, WorkOutput } from '../run.ts';
 import { type Approver, readRoleCodes, requireApprover, requirePerson } from './approvers.ts';
 import { answer } from './answer.ts';
+import { auditDecision, auditLapsed } from './audit-decision.ts';
 import { endUntrusted, expire, isExpired, tellEnd } from './end.ts';
 import { finish } from './finish.ts';
-import { type Lapsed, recheckApprovals } from './lapsed.ts';
+import { recheckApprovals } from './lapsed.ts';
 import { loadStanding, untrustedRefusal } from './load.ts';
 import { completeOrigin } from './origin.ts';
 import { prepare, shownSha256, type Step } from './prepare.ts';
@@ -79,7 +80,7 @@ export async function decide(
     }
     if (!audited) {
       await auditLapsed(run, standing, lapsed);
-      await audit(run, standing, approver, request, step);
+      await auditDecision(run, standing, approver, request, step);
       audited = true;
     }
     const warnings = lapsed.length === 0 ? step.warnings : [...step.warnings, 'EARLIER_APPROVAL_LAPSED'];
@@ -213,48 +214,4 @@ async function doneMeanwhile(run: BotRun, authors: Authors, { command, queued }:
   // The decision is carried out, and stays so whatever becomes of this.
   const effects = await findEffects(run, command, queued.commandId, bots).catch(() => new Map());
   return effects.size === 0 ? [] : ['CARRIED_OUT_MEANWHILE'];
-}
-
-/** Fail-closed too: that somebody's approval counts no more changes who stands behind a command. */
-async function auditLapsed(run: BotRun, { command, original, queued }: Standing, lapsed: readonly Lapsed[]): Promise<void> {
-  for (const { who, reason } of lapsed) {
-    await run.audit.require({
-      type: 'approval_refused',
-      action: 'E',
-      outcome: '4',
-      outcomeDesc: `UNAUTHORIZED: ${reason}: an approval that was given before counts no more`,
-      patientId: command.patientId,
-      encounterId: command.encounterId,
-      resource: `Task/${original.id}`,
-      commandId: queued.commandId,
-      detail: { command: command.name, approver: who, reason },
-    });
-  }
-}
-
-/** Fail-closed: nothing is decided that is not written down. */
-async function audit(
-  run: BotRun,
-  standing: Standing,
-  { who, roles }: Approver,
-  { decision, reason }: DecisionRequest,
-  { change }: Step
-): Promise<void> {
-  await run.audit.require({
-    type: decision === 'approve' ? 'approval_granted' : 'approval_denied',
-    action: 'E',
-    outcome: '0',
-    patientId: standing.command.patientId,
-    encounterId: standing.command.encounterId,
-    resource: `Task/${standing.original.id}`,
-    commandId: standing.queued.commandId,
-    detail: {
-      command: standing.command.name,
-      decision,
-      approver: who,
-      ...(roles.length === 0 ? {} : { roles: roles.join() }),
-      ...(change.modified === undefined ? {} : { 'modified-sha256': change.modified.sha256 }),
-      ...(reason === undefined ? {} : { 'reason-length': reason.length }),
-    },
-  });
 }
