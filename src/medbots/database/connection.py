@@ -139,7 +139,7 @@ async def connect(
         with translated(target):
             await pooler.refuse(connection, opened, setting)
             await limit(connection)
-    except errors.MedbotsError:
+    except BaseException:  # a cancelled task too leaves no connection behind
         await connection.close()
         raise
     return connection

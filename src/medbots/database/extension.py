@@ -108,7 +108,7 @@ async def connect(
     try:
         with connection_module.translated():
             await use(made)
-    except errors.MedbotsError:
+    except BaseException:  # a cancelled task too leaves no connection behind
         await made.close()
         raise
     return made

@@ -48,6 +48,27 @@ async def test_a_session_is_limited_and_named(postgres: support.Database) -> Non
     }
 
 
+async def test_a_cancelled_connect_leaves_no_connection(
+    postgres: support.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who gives up between the connection and its settings closes it."""
+    opened: list[connection.Connection] = []
+    there = asyncio.Event()
+
+    async def halted(made: connection.Connection) -> None:
+        opened.append(made)
+        there.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(connection, "limit", halted)
+    connecting = asyncio.create_task(connection.connect(postgres.url))
+    await there.wait()
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    assert opened[0].closed
+
+
 async def test_a_quiet_connection_shows_that_it_is_there(postgres: support.Database) -> None:
     """Firewalls forget a connection by which nothing is said while an index is built."""
     url = _replace(postgres, query="?keepalives_idle=20")
