@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medbots import inventory, state
+from medbots import inventory
 from medbots.cli import options, project_contract, references, store, wiring
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ async def opened(
         errors.StateError: the bots use another database.
         errors.MedbotsError: server or database refuse, or cannot be reached.
     """
+    from medbots import state
     from medbots.cli import changes
     from medbots.database import inventory as store_side
     from medbots.medplum import inventory as server_side
