@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from psycopg import sql
 
+from medbots.database import lock
 from tests.live import medplum
 from tests.live import stage as stage_module
 from tests.live.stage import Stage
@@ -109,10 +110,16 @@ def twice(stage: Stage) -> Callable[[], object]:
 
 
 def index(stage: Stage) -> Callable[[], object]:
-    """Drop the vector index."""
-    with stage.database() as connection:
-        connection.execute("DROP INDEX clinical_embeddings_embedding_idx")
-    return lambda: stage.medbots("db", "init").expect()
+    """Drop the vector index, and keep other projects' runs from building it meanwhile."""
+    connection = stage.database()
+    connection.execute("SELECT pg_advisory_lock(%s)", [lock._KEY])
+    connection.execute("DROP INDEX clinical_embeddings_embedding_idx")
+
+    def mend() -> None:
+        connection.close()
+        stage.medbots("db", "init").expect()
+
+    return mend
 
 
 def role(stage: Stage) -> Callable[[], object]:

@@ -115,10 +115,10 @@ def test_two_runs_at_once_make_each_thing_once(untouched: Stage) -> None:
         untouched.medbots.started("deploy") as second,
     ):
         ends = [each.communicate(timeout=gate.PATIENCE)[1] for each in (first, second)]
-    assert not any("Traceback" in each for each in ends)
+    assert not any("Traceback" in each for each in ends), ends
     admin = untouched.clinic.admin
     for key in BOTS:
-        assert len(admin.find(f"Bot?name:exact={manifest_name(untouched, key)}")) == 1
+        assert len(admin.find(f"Bot?name:exact={manifest_name(untouched, key)}")) == 1, ends
         bot = untouched.bot(key)
         assert len(admin.find(f"ProjectMembership?profile=Bot/{bot['id']}")) == 1
         assert len(admin.find(f"AccessPolicy?_tag={untouched.namespace}/policy|{key}")) == 1
