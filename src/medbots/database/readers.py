@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from medbots.database import connection as connection_module
-from medbots.database import granting, migrations, queries, roles, table, table_lock
+from medbots.database import granting, migrations, queries, roles, table
 
 PREFIX = "medbots_reader_"
 CREATED = "made, for what its project's rows are and not for what they say"
@@ -40,15 +40,7 @@ COLUMNS = {
 }
 """What it may read of each table that has rows of projects."""
 
-_ATTRIBUTES = {
-    "rolsuper": "NOSUPERUSER",
-    "rolreplication": "NOREPLICATION",
-    "rolbypassrls": "NOBYPASSRLS",
-    "rolcreaterole": "NOCREATEROLE",
-    "rolcreatedb": "NOCREATEDB",
-    "rolcanlogin": "NOLOGIN",
-}
-"""What it must not have, and the word that takes it away."""
+_ATTRIBUTES = {"rolcanlogin": (False, "NOLOGIN")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,100 +112,44 @@ async def ensure(connection: connection_module.Connection, reader: Reader) -> tu
     Raises:
         errors.NotAllowedError: this login may not make roles, or does not own the tables.
     """
+    grantee = granting.Grantee(connection, reader.name)
 
-    async def ensured(lock_timeout: str) -> list[str]:
-        # A policy locks its table.
-        async with table_lock.transaction(connection, lock_timeout):
-            done = await _ensure_role(connection, reader)
-            for name in await roles.tables(connection):
-                columns = COLUMNS.get(name, COLUMNS[table.NAME])
-                done += await _ensure_columns(connection, reader, name, columns)
-                done += await _ensure_policy(connection, reader, name)
-            return done + await _ensure_history(connection, reader)
+    async def mended() -> list[str]:
+        done = await _ensure_role(grantee, reader)
+        for name in await roles.tables(connection):
+            done += await _ensure_columns(grantee, name, COLUMNS.get(name, COLUMNS[table.NAME]))
+            done += await grantee.limit(name, reader.bot.own_rows, reading=True)
+        done += await grantee.enter("public")
+        return done + await grantee.grant(migrations.HISTORY, {"SELECT"})
 
-    with connection_module.translated(doing=f"role {reader.name}"):
-        done = await table_lock.briefly(ensured)
-    return (CREATED,) if done[:1] == [CREATED] else tuple(done)
+    return await grantee.ensure(CREATED, mended)
 
 
-async def _ensure_role(connection: connection_module.Connection, reader: Reader) -> list[str]:
-    cursor = await connection.execute(
-        f"SELECT {', '.join(_ATTRIBUTES)} FROM pg_roles WHERE rolname = %s".encode(),  # noqa: S608
-        [reader.name],
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        await _run(connection, "CREATE ROLE {} NOLOGIN", reader)
-        note = f"monitoring of Medplum project {reader.bot.project}; made by medbots db init"
-        await _run(connection, "COMMENT ON ROLE {} IS {}", reader, sql.Literal(note))
-        return [CREATED]
-    surplus = [word for word, has in zip(_ATTRIBUTES.values(), row, strict=True) if has]
-    if surplus:
-        await _run(connection, f"ALTER ROLE {{}} {' '.join(surplus)}", reader)
-    groups = await granting.groups(connection, reader.name)
-    for group in groups:
-        await _run(connection, "REVOKE {1} FROM {0}", reader, sql.SQL(group))
-    return [f"set {word}" for word in surplus] + [f"left {group}" for group in groups]
+async def _ensure_role(grantee: granting.Grantee, reader: Reader) -> list[str]:
+    done = await grantee.mend(_ATTRIBUTES)
+    if done is not None:
+        return done
+    await grantee.run("CREATE ROLE {} NOLOGIN")
+    note = f"monitoring of Medplum project {reader.bot.project}; made by medbots db init"
+    await grantee.run("COMMENT ON ROLE {} IS {}", sql.Literal(note))
+    return [CREATED]
 
 
 async def _ensure_columns(
-    connection: connection_module.Connection, reader: Reader, name: str, columns: tuple[str, ...]
+    grantee: granting.Grantee, name: str, columns: tuple[str, ...]
 ) -> list[str]:
-    cursor = await connection.execute(
+    cursor = await grantee.connection.execute(
         "SELECT attname, privilege_type, is_grantable FROM pg_attribute, aclexplode(attacl) "
         "WHERE attrelid = %s::regclass AND grantee = %s::regrole",
-        [name, reader.name],
+        [name, grantee.name],
     )
     granted = {tuple(row) async for row in cursor}
-    whole = await granting.granted(connection, reader.name, name)
+    whole = await grantee.granted(name)
     if not whole and granted == {(column, "SELECT", False) for column in columns}:
         return []
     on = sql.SQL(name)
     # Takes the rights on single columns too.
-    await _run(connection, "REVOKE ALL ON {1} FROM {0}", reader, on)
+    await grantee.run("REVOKE ALL ON {1} FROM {0}", on)
     listed = sql.SQL(", ").join(map(sql.Identifier, columns))
-    await _run(connection, "GRANT SELECT ({2}) ON {1} TO {0}", reader, on, listed)
+    await grantee.run("GRANT SELECT ({2}) ON {1} TO {0}", on, listed)
     return [f"granted SELECT on {len(columns)} columns of {name}"]
-
-
-async def _ensure_policy(
-    connection: connection_module.Connection, reader: Reader, name: str
-) -> list[str]:
-    cursor = await connection.execute(
-        "SELECT polcmd::text, polpermissive, polroles = ARRAY[%s::regrole::oid], "
-        "pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = %s::regclass "
-        "AND polname = %s",
-        [reader.name, name, reader.name],
-    )
-    row = await cursor.fetchone()
-    if row == ("r", True, True, reader.bot.own_rows):
-        return []
-    on = sql.SQL(name)
-    if row is not None:
-        await _run(connection, "DROP POLICY {0} ON {1}", reader, on)
-    own_rows = sql.SQL(reader.bot.own_rows)
-    statement = "CREATE POLICY {0} ON {1} FOR SELECT TO {0} USING {2}"
-    await _run(connection, statement, reader, on, own_rows)
-    return [f"limited {name} to rows of the project"]
-
-
-async def _ensure_history(connection: connection_module.Connection, reader: Reader) -> list[str]:
-    done = []
-    cursor = await connection.execute(
-        "SELECT has_schema_privilege(%s, 'public', 'USAGE')", [reader.name]
-    )
-    if await cursor.fetchone() != (True,):
-        await _run(connection, "GRANT USAGE ON SCHEMA public TO {}", reader)
-        done.append("granted USAGE on schema public")
-    on = sql.SQL(migrations.HISTORY)
-    if await granting.granted(connection, reader.name, migrations.HISTORY) != {("SELECT", False)}:
-        await _run(connection, "REVOKE ALL ON {1} FROM {0}", reader, on)
-        await _run(connection, "GRANT SELECT ON {1} TO {0}", reader, on)
-        done.append(f"granted SELECT on {migrations.HISTORY}")
-    return done
-
-
-async def _run(
-    connection: connection_module.Connection, statement: str, reader: Reader, *parts: sql.Composable
-) -> None:
-    await granting.run(connection, statement, reader.name, *parts)

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from medbots import errors, secret
 from medbots.database import connection as connection_module
-from medbots.database import granting, table, table_lock
+from medbots.database import granting, table
 
 TABLES = (*table.GENERATIONS, table.TOMBSTONES)
 """All that there may be; those that there are: `tables`."""
@@ -21,16 +21,7 @@ PREFIX = "medbots_bot_"
 _PASSWORD_BYTES = 32
 CREATED = "made, for its own rows of the tables and nothing else"
 
-_ATTRIBUTES = {
-    # What a role has by default, and ours must not; only a superuser may name the first three.
-    "rolsuper": (False, "NOSUPERUSER"),
-    "rolreplication": (False, "NOREPLICATION"),
-    "rolbypassrls": (False, "NOBYPASSRLS"),
-    "rolcreaterole": (False, "NOCREATEROLE"),
-    "rolcreatedb": (False, "NOCREATEDB"),
-    "rolinherit": (False, "NOINHERIT"),
-    "rolcanlogin": (True, "LOGIN"),
-}
+_ATTRIBUTES = {"rolinherit": (False, "NOINHERIT"), "rolcanlogin": (True, "LOGIN")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +86,17 @@ async def ensure(
     Raises:
         errors.NotAllowedError: this login may not make roles, or does not own the tables.
     """
+    grantee = granting.Grantee(connection, role.name)
 
-    async def ensured(lock_timeout: str) -> list[str]:
-        # A policy locks its table.
-        async with table_lock.transaction(connection, lock_timeout):
-            return [
-                *await _ensure_role(connection, role),
-                *await _ensure_settings(connection, role, search_path),
-                *await _ensure_access(connection, role, search_path),
-                *await _ensure_grants(connection, role),
-                *await _ensure_policies(connection, role),
-            ]
+    async def mended() -> list[str]:
+        return [
+            *await _ensure_role(grantee, role),
+            *await _ensure_settings(grantee, search_path),
+            *await _ensure_access(grantee, search_path),
+            *await _ensure_tables(grantee, role),
+        ]
 
-    with connection_module.translated(doing=f"role {role.name}"):
-        done = await table_lock.briefly(ensured)
-    return (CREATED,) if done[:1] == [CREATED] else tuple(done)
+    return await grantee.ensure(CREATED, mended)
 
 
 async def set_password(connection: connection_module.Connection, role: Role) -> secret.Secret:
@@ -119,7 +106,8 @@ async def set_password(connection: connection_module.Connection, role: Role) -> 
         password.reveal().encode(), role.name.encode(), b"scram-sha-256"
     ).decode()
     with connection_module.translated(doing=f"role {role.name}"):
-        await _run(connection, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(verifier))
+        grantee = granting.Grantee(connection, role.name)
+        await grantee.run("ALTER ROLE {} PASSWORD {}", sql.Literal(verifier))
     return password
 
 
@@ -156,49 +144,27 @@ async def intruders(connection: connection_module.Connection, role: Role) -> tup
     return tuple([statement async for (statement,) in cursor])
 
 
-async def _ensure_role(connection: connection_module.Connection, role: Role) -> list[str]:
-    columns = ", ".join(_ATTRIBUTES)
-    cursor = await connection.execute(
-        f"SELECT {columns} FROM pg_roles WHERE rolname = %s".encode(),  # noqa: S608
-        [role.name],
+async def _ensure_role(grantee: granting.Grantee, role: Role) -> list[str]:
+    done = await grantee.mend(_ATTRIBUTES)
+    if done is not None:
+        return done
+    limit = await grantee.connection.execute(
+        "SELECT greatest(current_setting('max_connections')::int / 2, 10)"
     )
-    row = await cursor.fetchone()
-    if row is None:
-        limit = await connection.execute(
-            "SELECT greatest(current_setting('max_connections')::int / 2, 10)"
-        )
-        (most,) = await limit.fetchone() or (50,)
-        # NOINHERIT, LOGIN and the limit; everything else a role lacks by default. One project's
-        # burst of events must leave connections to Medplum itself.
-        await _run(
-            connection,
-            "CREATE ROLE {} NOINHERIT LOGIN CONNECTION LIMIT {}",
-            role,
-            sql.Literal(most),
-        )
-        note = f"bots of Medplum project {role.project}; made by medbots db init"
-        await _run(connection, "COMMENT ON ROLE {} IS {}", role, sql.Literal(note))
-        return [CREATED]
-    wrong = [
-        keyword
-        for (wanted, keyword), actual in zip(_ATTRIBUTES.values(), row, strict=True)
-        if wanted is not actual
-    ]
-    if wrong:
-        await _run(connection, f"ALTER ROLE {{}} {' '.join(wrong)}", role)
-    left = await granting.groups(connection, role.name)
-    for group in left:
-        await _run(connection, "REVOKE {1} FROM {0}", role, sql.SQL(group))
-    return [f"set {keyword}" for keyword in wrong] + [f"left {group}" for group in left]
+    (most,) = await limit.fetchone() or (50,)
+    # NOINHERIT, LOGIN and the limit; everything else a role lacks by default. One project's
+    # burst of events must leave connections to Medplum itself.
+    await grantee.run("CREATE ROLE {} NOINHERIT LOGIN CONNECTION LIMIT {}", sql.Literal(most))
+    note = f"bots of Medplum project {role.project}; made by medbots db init"
+    await grantee.run("COMMENT ON ROLE {} IS {}", sql.Literal(note))
+    return [CREATED]
 
 
-async def _ensure_settings(
-    connection: connection_module.Connection, role: Role, search_path: str
-) -> list[str]:
-    cursor = await connection.execute(
+async def _ensure_settings(grantee: granting.Grantee, search_path: str) -> list[str]:
+    cursor = await grantee.connection.execute(
         "SELECT unnest(setconfig) FROM pg_db_role_setting "
         "WHERE setrole = %s::regrole AND setdatabase = 0",
-        [role.name],
+        [grantee.name],
     )
     found = dict([tuple(line.split("=", 1)) async for (line,) in cursor])
     done = []
@@ -206,84 +172,38 @@ async def _ensure_settings(
         if found.get(name) != value:
             # A search path is a list: one literal would be one name with a comma in it.
             literal = sql.SQL(value) if name == "search_path" else sql.Literal(value)
-            await _run(connection, f"ALTER ROLE {{}} SET {name} = {{}}", role, literal)
+            await grantee.run(f"ALTER ROLE {{}} SET {name} = {{}}", literal)
             done.append(f"set {name}")
     return done
 
 
-async def _ensure_access(
-    connection: connection_module.Connection, role: Role, search_path: str
-) -> list[str]:
+async def _ensure_access(grantee: granting.Grantee, search_path: str) -> list[str]:
     """Grant what is usually everybody's, where somebody took it from PUBLIC."""
     done = []
-    cursor = await connection.execute(
+    cursor = await grantee.connection.execute(
         "SELECT has_database_privilege(%s, current_database(), 'CONNECT'), current_database()",
-        [role.name],
+        [grantee.name],
     )
     may_connect, database = await cursor.fetchone() or (True, "")
     if not may_connect:
-        await _run(
-            connection, "GRANT CONNECT ON DATABASE {1} TO {0}", role, sql.Identifier(database)
-        )
+        await grantee.run("GRANT CONNECT ON DATABASE {1} TO {0}", sql.Identifier(database))
         done.append("granted CONNECT")
     for schema in search_path.split(", "):
-        cursor = await connection.execute(
-            "SELECT has_schema_privilege(%s, %s::regnamespace, 'USAGE')", [role.name, schema]
-        )
-        if await cursor.fetchone() != (True,):
-            await _run(connection, "GRANT USAGE ON SCHEMA {1} TO {0}", role, sql.SQL(schema))
-            done.append(f"granted USAGE on schema {schema}")
+        done += await grantee.enter(schema)
     return done
 
 
-async def _ensure_grants(connection: connection_module.Connection, role: Role) -> list[str]:
+async def _ensure_tables(grantee: granting.Grantee, role: Role) -> list[str]:
+    every = await tables(grantee.connection)
     done = []
-    for name in await tables(connection):
-        if await granting.granted(connection, role.name, name) != {
-            (privilege, False) for privilege in PRIVILEGES
-        }:
-            on = sql.SQL(name)
-            await _run(connection, "REVOKE ALL ON {1} FROM {0}", role, on)
-            privileges = ", ".join(sorted(PRIVILEGES))
-            await _run(connection, f"GRANT {privileges} ON {{1}} TO {{0}}", role, on)
-            done.append(f"granted {privileges} on {name}")
-    return done
-
-
-async def _ensure_policies(connection: connection_module.Connection, role: Role) -> list[str]:
-    done = []
-    own_rows = role.own_rows
-    for name in await tables(connection):
-        cursor = await connection.execute(
+    for name in every:
+        done += await grantee.grant(name, PRIVILEGES)
+    for name in every:
+        cursor = await grantee.connection.execute(
             "SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass", [name]
         )
         if await cursor.fetchone() != (True,):
-            await _run(connection, "ALTER TABLE {1} ENABLE ROW LEVEL SECURITY", role, sql.SQL(name))
+            await grantee.run("ALTER TABLE {1} ENABLE ROW LEVEL SECURITY", sql.SQL(name))
             done.append(f"enabled row-level security on {name}")
-        cursor = await connection.execute(
-            "SELECT polcmd::text, polpermissive, polroles = ARRAY[%s::regrole::oid], "
-            "pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) "
-            "FROM pg_policy WHERE polrelid = %s::regclass AND polname = %s",
-            [role.name, name, role.policy],
-        )
-        row = await cursor.fetchone()
-        if row == ("*", True, True, own_rows, own_rows):
-            continue
-        on = sql.SQL(name)
-        if row is not None:
-            await _run(connection, "DROP POLICY {0} ON {1}", role, on)
-        await _run(
-            connection,
-            "CREATE POLICY {0} ON {1} TO {0} USING {2} WITH CHECK {2}",
-            role,
-            on,
-            sql.SQL(own_rows),
-        )
-        done.append(f"limited {name} to rows of the project")
+        done += await grantee.limit(name, role.own_rows)
     return done
-
-
-async def _run(
-    connection: connection_module.Connection, statement: str, role: Role, *parts: sql.Composable
-) -> None:
-    await granting.run(connection, statement, role.name, *parts)
