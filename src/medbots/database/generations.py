@@ -14,9 +14,7 @@ from medbots.database import builds, table, table_lock
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
-NAMES = table.GENERATIONS
-"""In the order in which bots look for the dimension that they need."""
-CURRENT, NEXT, PREVIOUS = NAMES
+CURRENT, NEXT, PREVIOUS = table.GENERATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ async def find(connection: connection_module.Connection) -> tuple[Generation, ..
         "JOIN pg_attribute a ON a.attrelid = to_regclass(g.name) AND a.attname = 'embedding' "
         "AND NOT a.attisdropped JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' "
         "ORDER BY g.rank",
-        [list(NAMES)],
+        [list(table.GENERATIONS)],
     )
     return tuple([Generation(*row) async for row in cursor])
 

@@ -10,9 +10,6 @@ from medbots.database import builds, keys, queries, table
 from medbots.database import connection as connection_module
 from medbots.database import watch as watch_module
 
-TABLES = (*table.GENERATIONS, table.TOMBSTONES)
-"""Whose indexes are looked at: those that are there."""
-
 _VECTOR = ("hnsw", "ivfflat")
 _BUILT_AGAIN = (keys.KEY, keys.PATIENT)
 _COPY = re.compile(r"(?P<of>.+)_cc(?P<kind>new|old)\d*")
@@ -44,7 +41,7 @@ class LeftOver:
 
 
 async def find(
-    connection: connection_module.Connection, tables: Sequence[str] = TABLES
+    connection: connection_module.Connection, tables: Sequence[str] = table.STORE
 ) -> tuple[LeftOver, ...]:
     """Return the invalid indexes of the store's tables."""
     cursor = await queries.run(connection, "invalid_indexes", list(tables))
@@ -54,7 +51,7 @@ async def find(
 async def remove(
     connection: connection_module.Connection,
     *,
-    tables: Sequence[str] = TABLES,
+    tables: Sequence[str] = table.STORE,
     wait_seconds: float | None = None,
     watch: watch_module.Watch = watch_module.SILENT,
 ) -> AsyncIterator[LeftOver]:

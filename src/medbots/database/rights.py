@@ -6,7 +6,7 @@ from psycopg import sql
 
 from medbots import errors
 from medbots.database import connection as connection_module
-from medbots.database import queries, roles
+from medbots.database import queries, roles, table
 
 
 async def require(
@@ -19,7 +19,7 @@ async def require(
     Raises:
         errors.NotAllowedError: with every statement, at once, that a superuser should run.
     """
-    tables = [*roles.TABLES, "public.medbots_migrations"]
+    tables = [*table.STORE, "public.medbots_migrations"]
     cursor = await queries.run(connection, "owner_rights", role.name if role else "", tables)
     row = await cursor.fetchone()
     if row is None:  # pragma: no cover

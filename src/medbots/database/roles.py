@@ -14,8 +14,6 @@ from medbots import errors, secret
 from medbots.database import connection as connection_module
 from medbots.database import granting, table
 
-TABLES = (*table.GENERATIONS, table.TOMBSTONES)
-"""All that there may be; those that there are: `tables`."""
 PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 PREFIX = "medbots_bot_"
 _PASSWORD_BYTES = 32
@@ -127,7 +125,7 @@ async def tables(connection: connection_module.Connection) -> tuple[str, ...]:
     cursor = await connection.execute(
         "SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, rank) "
         "WHERE to_regclass(name) IS NOT NULL ORDER BY rank",
-        [list(TABLES)],
+        [list(table.STORE)],
     )
     return tuple([name async for (name,) in cursor])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from medbots import errors
 from medbots.database import connection as connection_module
-from medbots.database import extension, generations, models, readers
+from medbots.database import extension, models, readers
 from medbots.database import indexes as indexes_module
 from medbots.database import leftovers as leftovers_module
 from medbots.database import migrations as migrations_module
@@ -219,7 +219,7 @@ async def _tables(connection: connection_module.Connection) -> tuple[Rows, ...]:
         "FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, rank) "
         "LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(name) AND a.attname = 'embedding' "
         "WHERE to_regclass(name) IS NOT NULL ORDER BY rank",
-        [list(generations.NAMES)],
+        [list(table_module.GENERATIONS)],
     )
     return tuple(
         [

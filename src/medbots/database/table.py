@@ -11,8 +11,13 @@ from medbots.database import connection as connection_module
 
 NAME = "public.clinical_embeddings"
 GENERATIONS = (NAME, f"{NAME}_next", f"{NAME}_previous")
-"""The table in use, the one that a change of the model fills, the one before the last change."""
+"""The table in use, the one that a change of the model fills, the one before the last change.
+
+In the order in which bots look for the dimension that they need.
+"""
 TOMBSTONES = "public.clinical_embedding_tombstones"
+STORE = (*GENERATIONS, TOMBSTONES)
+"""All tables of rows that there may be; those that there are: `roles.tables`."""
 ADOPTION = 2
 """The migration that takes over a table of the deployment guide."""
 MAKING = 3
