@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -34,11 +34,6 @@ noun = typer.Typer(
     help="The embedding store in Postgres.",
 )
 
-ExpectProject = Annotated[
-    str | None,
-    typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the noun to the tree."""
@@ -56,7 +51,7 @@ def _noun() -> None:
 
 
 @noun.command("init", cls=options.Command)
-def init(ctx: typer.Context, expect_project: ExpectProject = None) -> None:
+def init(ctx: typer.Context, expect_project: options.ExpectProject = None) -> None:
     """Make the tables, the bots' database role, and the project's secret DATABASE_URL.
 
     What is there already is kept: a table made by the deployment guide is taken over with its

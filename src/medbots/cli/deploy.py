@@ -12,10 +12,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, change 
 Jobs = Annotated[
     int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Writes under way at once.")
 ]
-ExpectProject = Annotated[
-    str | None,
-    typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
-]
 DetailedExitcode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="Exit a dry run with 2 when there are changes.")
 ]
@@ -33,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def plan(
     ctx: typer.Context,
     only: options.Globs = None,
-    expect_project: ExpectProject = None,
+    expect_project: options.ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
     strict: Strict = False,
 ) -> None:
@@ -56,7 +52,7 @@ def deploy(
     dry_run: DryRun = False,
     only: options.Globs = None,
     jobs: Jobs = 4,
-    expect_project: ExpectProject = None,
+    expect_project: options.ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
     strict: Strict = False,
 ) -> None:

@@ -34,10 +34,6 @@ Direct = Annotated[
 Restart = Annotated[
     bool, typer.Option("--restart", help="Begin anew where an interrupted run could go on.")
 ]
-ExpectProject = Annotated[
-    str | None,
-    typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
-]
 DetailedExitcode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="Exit a dry run with 2 on a difference.")
 ]
@@ -82,7 +78,7 @@ def reconcile(
     jobs: Jobs = 4,
     direct: Direct = False,
     restart: Restart = False,
-    expect_project: ExpectProject = None,
+    expect_project: options.ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
     """Make the embedding store what the server holds, while bots go on writing.

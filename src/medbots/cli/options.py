@@ -126,6 +126,12 @@ Globs = Annotated[
 ]
 """`--only` of what goes by keys."""
 
+ExpectProject = Annotated[
+    str | None,
+    typer.Option("--expect-project", metavar="ID", help="Refuse any other project."),
+]
+"""`--expect-project` of what goes by the login's project."""
+
 
 def pattern(globs: list[str] | None) -> str | None:
     """Return the globs of a repeated option as one pattern, parted by commas."""

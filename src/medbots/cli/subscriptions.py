@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from medbots.cli import options, render, wiring
-from medbots.cli.deploy import DetailedExitcode, DryRun, ExpectProject, Jobs
+from medbots.cli.deploy import DetailedExitcode, DryRun, Jobs
 
 noun = typer.Typer(
     cls=options.Group,
@@ -28,7 +28,7 @@ def sync(
     dry_run: DryRun = False,
     only: options.Globs = None,
     jobs: Jobs = 4,
-    expect_project: ExpectProject = None,
+    expect_project: options.ExpectProject = None,
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
     """Make the project's Subscriptions what the manifest says."""
