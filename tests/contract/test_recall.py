@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from medbots.database import search
 from tests.support import store
 from tests.support.shelf import INDEX, MODEL, Shelf
 
@@ -64,12 +67,29 @@ def test_no_query_through_an_index(shelf: Shelf) -> None:
     assert "medbots db maintain builds it" in err
 
 
-def test_the_same_seed_asks_the_same(shelf: Shelf) -> None:
-    """Two runs differ in times alone; another seed takes other rows."""
+def test_the_same_seed_asks_the_same(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs ask the same vectors in the same order; another seed takes others."""
     shelf.fill(300)
-    runs = [shelf.json("db", "recall", "--sample", "10", "--seed", seed) for seed in "112"]
-    assert runs[0]["recall"] == runs[1]["recall"] == 1
-    assert [one["seed"] for one in runs] == [1, 1, 2]
+    asked: list[list[float]] = []
+    nearest = search.nearest
+
+    async def heard(connection: Any, wanted: search.Search, **ways: bool) -> search.Found:
+        asked.append(list(wanted.vector))
+        return await nearest(connection, wanted, **ways)
+
+    monkeypatch.setattr(search, "nearest", heard)
+    runs = []
+    for seed in "112":
+        asked.clear()
+        found = shelf.json("db", "recall", "--sample", "10", "--seed", seed)
+        assert found["seed"] == int(seed)
+        # By default and exactly.
+        assert asked[::2] == asked[1::2]
+        runs.append(asked[::2])
+    first, again, other = runs
+    assert first == again
+    assert len(first) == 10
+    assert not any(vector in first for vector in other)
 
 
 def test_whose_rows(shelf: Shelf) -> None:
