@@ -1,4 +1,4 @@
-import type { Condition, Encounter, Observation, Patient, Task } from '@medplum/fhirtypes';
+import type { AuditEvent, Condition, Encounter, Observation, Patient, Task } from '@medplum/fhirtypes';
 import type { MedplumClient } from '@medplum/core';
 import type { Clinic, Output } from './clinic.ts';
 
@@ -143,6 +143,11 @@ export class Case {
 
   async task(id: string): Promise<Task> {
     return (await this.clinic.admin.readResource('Task', id, { cache: 'reload' })) as Task;
+  }
+
+  /** Our own audit events about the patient, oldest first. */
+  trail(type: string): Promise<AuditEvent[]> {
+    return this.clinic.audits(type, `&patient=Patient/${this.patient.id}`);
   }
 
   /** The values of a Task's input or output by the code of their type. */
