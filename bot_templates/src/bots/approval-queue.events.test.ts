@@ -1,10 +1,9 @@
-import type { AuditEvent, Communication, MedicationRequest, Provenance, Subscription, Task } from '@medplum/fhirtypes';
+import type { AuditEvent, Communication, MedicationRequest, Provenance, Task } from '@medplum/fhirtypes';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { approvers } from '../../test/support/approving.ts';
 import { type Member, type Output, useClinic } from '../../test/support/clinic.ts';
 import { Case } from '../../test/support/commands.ts';
-import { readManifest } from '../../test/support/manifest.ts';
-
-const SUBSCRIPTION = 'approval-queue-task';
+import { queueEvents, subscribe, until } from '../../test/support/queue-events.ts';
 
 describe('Approval Queue Bot, by its subscription', () => {
   const clinic = useClinic(['command-processor', 'approval-queue']);
@@ -16,18 +15,9 @@ describe('Approval Queue Bot, by its subscription', () => {
   let clerk: Member;
 
   beforeAll(async () => {
-    physician = await clinic.member('doctor');
-    nurse = await clinic.member('nurse');
-    pharmacist = await clinic.member('pharmacist');
+    ({ physician, nurse, pharmacist } = await approvers(clinic));
     clerk = await clinic.member();
-    const { criteria, name } = readManifest().subscriptions[SUBSCRIPTION] as { criteria: string; name: string };
-    await clinic.create({
-      resourceType: 'Subscription',
-      status: 'active',
-      reason: name,
-      criteria,
-      channel: { type: 'rest-hook', endpoint: `Bot/${clinic.botId('approval-queue')}` },
-    });
+    await subscribe(clinic);
   });
 
   beforeEach(async () => {
@@ -35,69 +25,7 @@ describe('Approval Queue Bot, by its subscription', () => {
     about = await Case.open(clinic);
   });
 
-  /** The runs of the bot for a Task so far, oldest first: the server's own events of them. */
-  const runs = async (taskId: string): Promise<AuditEvent[]> => {
-    const found = await clinic.find<AuditEvent>('AuditEvent', `source=Bot/${clinic.botId('approval-queue')}&entity=Task/${taskId}`);
-    return found.filter(({ type }) => type.code === 'execute');
-  };
-
-  async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      const found = await look();
-      if (found) {
-        return found;
-      }
-      if (attempt === 100) {
-        throw new Error('it did not come');
-      }
-      await new Promise((resolve) => setTimeout(resolve, 30));
-    }
-  }
-
-  const reaches = (taskId: unknown, status: Task['status'], businessStatus?: string): Promise<Task> =>
-    until(async () => {
-      const task = await about.task(taskId as string);
-      const code = task.businessStatus?.coding?.[0]?.code;
-      return task.status === status && (businessStatus === undefined || code === businessStatus) && task;
-    });
-
-  /** Waits until nothing runs any more for a Task, and tells how often the bot ran. */
-  const settled = async (taskId: unknown): Promise<number> => {
-    let before = -1;
-    return until(async () => {
-      await new Promise((resolve) => setTimeout(resolve, 150));
-      const { length } = await runs(taskId as string);
-      const same = length === before && length > 0;
-      before = length;
-      return same && length;
-    });
-  };
-
-  /** Lets the subscription fire, or not. */
-  const listen = async (on: boolean): Promise<void> => {
-    const [subscription] = await clinic.find<Subscription>('Subscription', '');
-    await clinic.admin.updateResource<Subscription>({ ...(subscription as Subscription), status: on ? 'active' : 'off' });
-  };
-
-  const edit = async (taskId: unknown, by: Member, change: Partial<Task>): Promise<Task> =>
-    by.client.updateResource<Task>({ ...(await about.task(taskId as string)), ...change });
-
-  const forge = (by: Member, task: Partial<Task> = {}): Promise<Task & { id: string }> =>
-    by.client.createResource<Task>({
-      resourceType: 'Task',
-      status: 'requested',
-      intent: 'proposal',
-      code: {
-        coding: [
-          { system: 'http://medplum.com/ai-command', code: 'ai-approval' },
-          { system: 'http://medplum.com/ai-command', code: 'CreateEncounterNoteDraft' },
-        ],
-      },
-      for: about.subject,
-      ...task,
-    });
-
-  const refusals = (taskId: unknown) => clinic.audits('approval_refused', `&entity=Task/${taskId as string}`);
+  const { runs, reaches, settled, listen, edit, refusals } = queueEvents(clinic, () => about);
 
   test('a queued command is looked at once, and left as it is', async () => {
     const { taskId } = await about.note();
@@ -224,212 +152,6 @@ describe('Approval Queue Bot, by its subscription', () => {
     });
   });
 
-  describe('forged', () => {
-    test('by a normal user, it fails, and nothing runs', async () => {
-      const { taskId: model } = await about.note('A true one.');
-      const { input, identifier: _, ...rest } = await about.task(model as string);
-      const task = await forge(clerk, { input, encounter: rest.encounter, performerType: rest.performerType, restriction: rest.restriction } as Partial<Task>);
-      await reaches(task.id, 'failed', 'forged');
-      const output = await about.decide(task.id, 'approve', physician.client);
-      expect(output).toMatchObject({ success: false, errorCode: 'SAFETY_BLOCKED', details: { reason: 'FORGED' } });
-      expect(await about.written()).toEqual({ Task: 2 });
-      expect((await refusals(task.id)).length).toBeGreaterThan(0);
-    });
-
-    test('as approved already, it fails', async () => {
-      const task = await forge(physician, { status: 'accepted' });
-      await reaches(task.id, 'failed', 'forged');
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-
-    test('again and again, it does not make the bot run for ever', async () => {
-      const task = await forge(clerk);
-      await reaches(task.id, 'failed', 'forged');
-      await edit(task.id, clerk, { status: 'requested' });
-      await settled(task.id);
-      await edit(task.id, clerk, { status: 'accepted' });
-      await settled(task.id);
-      // Its creation, the end that the bot wrote, and two edits that change nothing any more.
-      expect(await runs(task.id)).toHaveLength(4);
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-
-    test('with the identifier and content of a true one, it fails, and the true one goes on', async () => {
-      const { taskId } = await about.note();
-      const { id: _, meta: __, ...copy } = await about.task(taskId as string);
-      const task = await clerk.client.createResource<Task>(copy as Task);
-      await reaches(task.id, 'failed', 'forged');
-      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({ status: 'completed' });
-    });
-
-    test('by the code of another system, it is nobody\'s business', async () => {
-      const code = { coding: [{ system: 'urn:other', code: 'ai-approval' }] };
-      const task = await forge(clerk, { code });
-      expect(await settled(task.id)).toBe(1);
-      expect((await about.task(task.id)).status).toBe('requested');
-    });
-  });
-
-  describe('tampered with', () => {
-    const input = (task: Task, change: (text: string) => string): Task['input'] & object =>
-      (task.input ?? []).map((each) =>
-        each.type.coding?.[0]?.code === 'command' ? { ...each, valueString: change(each.valueString as string) } : each
-      );
-
-    test('in its command, it fails, and neither command runs', async () => {
-      const { taskId } = await about.note('The patient is well.');
-      const task = await about.task(taskId as string);
-      await edit(taskId, clerk, { input: input(task, (text) => text.replace('well', 'dead')) });
-      await reaches(taskId, 'failed', 'tampered');
-      const output = await about.decide(taskId, 'approve', physician.client);
-      expect(output).toMatchObject({ success: false, errorCode: 'SAFETY_BLOCKED' });
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-
-    test('in what it shows as made of the command by an approver, no acceptance of it counts', async () => {
-      const { taskId } = await about.medication({ dosage: '500 mg' });
-      await about.decide(taskId, 'approve', physician.client, { modifications: { dosage: '250 mg' } });
-      await settled(taskId);
-      await listen(false);
-      const { output = [] } = await about.task(taskId as string);
-      const shown = output.map((each) =>
-        each.type.coding?.[0]?.code === 'modified-command'
-          ? { ...each, valueString: each.valueString?.replace('250 mg', '100 mg') as string }
-          : each
-      );
-      await edit(taskId, clerk, { output: shown });
-      await listen(true);
-      await edit(taskId, pharmacist, { status: 'accepted' });
-      await reaches(taskId, 'failed', 'tampered');
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-
-    test('before the event is heard, an approval finds it', async () => {
-      const { taskId } = await about.note('The patient is well.');
-      await settled(taskId);
-      await listen(false);
-      const task = await about.task(taskId as string);
-      await edit(taskId, physician, { status: 'accepted', input: input(task, (text) => text.replace('well', 'dead')) });
-      await listen(true);
-      const output = await about.decide(taskId, 'approve', physician.client);
-      expect(output).toMatchObject({ success: false, errorCode: 'SAFETY_BLOCKED', details: { reason: 'TAMPERED' } });
-      expect((await about.task(taskId as string)).status).toBe('failed');
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-
-    test('and put back, it still fails: nobody knows who saw what', async () => {
-      const { taskId } = await about.note('The patient is well.');
-      await settled(taskId);
-      await listen(false);
-      const task = await about.task(taskId as string);
-      await edit(taskId, clerk, { input: input(task, (text) => text.replace('well', 'dead')) });
-      await edit(taskId, clerk, { input: task.input as Task['input'] & object });
-      await listen(true);
-      const output = await about.decide(taskId, 'approve', physician.client);
-      expect(output).toMatchObject({ details: { reason: 'TAMPERED' } });
-    });
-
-    test.each([
-      ['its expiry', (task: Task) => ({ restriction: { period: { end: '2999-01-01T00:00:00Z' } }, priority: task.priority })],
-      ['its patient', () => ({ for: { reference: `Patient/${about.encounter.id}` } })],
-      ['who may approve it', () => ({ performerType: [] })],
-      ['who handed it in', () => ({ requester: { reference: `Practitioner/${clerk.profile.id}` } })],
-      ['its end', () => ({ status: 'completed' as const })],
-      ['its claim', () => ({ status: 'in-progress' as const })],
-    ])('in %s, it fails', async (_name, change) => {
-      const { taskId } = await about.note();
-      await edit(taskId, clerk, change(await about.task(taskId as string)) as Partial<Task>);
-      await reaches(taskId, 'failed', 'tampered');
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-
-    test('by an approval that nobody gave, it needs both people still', async () => {
-      const { taskId } = await about.medication();
-      const code = (system: string, value: string) => ({ coding: [{ system: `urn:medbots/${system}`, code: value }] });
-      await edit(taskId, clerk, {
-        businessStatus: code('task-status', 'awaiting-second'),
-        output: [
-          {
-            type: code('task-output', 'approval'),
-            extension: [{ url: 'urn:medbots/approver-role', valueCode: 'practitioner' }],
-            valueReference: { reference: `Practitioner/${physician.profile.id}` },
-          },
-        ],
-      });
-      expect(await about.decide(taskId, 'approve', pharmacist.client)).toMatchObject({ businessStatus: 'awaiting-second' });
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-
-    test('in words and order only, by an application that adds displays, it is approved as before', async () => {
-      const { taskId } = await about.note();
-      const task = await about.task(taskId as string);
-      await edit(taskId, clerk, {
-        for: { ...task.for, display: 'Eleanor' } as Task['for'] & object,
-        priority: 'urgent',
-        note: [{ text: 'please today' }],
-      });
-      await settled(taskId);
-      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({ status: 'completed' });
-    });
-
-    test('after its end, it stays ended: set back to requested, it is neither approved nor run again', async () => {
-      const { taskId } = await about.note();
-      await about.decide(taskId, 'approve', physician.client);
-      await edit(taskId, clerk, { status: 'requested', output: [] });
-      await settled(taskId);
-      await edit(taskId, physician, { status: 'accepted' });
-      await settled(taskId);
-      expect(await about.decide(taskId, 'approve', nurse.client)).toMatchObject({ alreadyDone: true, status: 'completed' });
-      expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
-    });
-
-    test('by its deletion, and put back under its id with other content, it fails', async () => {
-      const { taskId } = await about.note('The patient is well.');
-      const task = await about.task(taskId as string);
-      await clinic.admin.deleteResource('Task', taskId as string);
-      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({
-        success: false,
-        details: { reason: 'DELETED' },
-      });
-      await clerk.client.updateResource<Task>({ ...task, input: input(task, (text) => text.replace('well', 'dead')) });
-      await reaches(taskId, 'failed', 'forged');
-      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({
-        success: false,
-        details: { reason: 'DELETED' },
-      });
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-
-    const editOften = async (taskId: string, times: number): Promise<void> => {
-      await settled(taskId);
-      await listen(false);
-      let task = await about.task(taskId);
-      for (let index = 0; index < times; index++) {
-        task = await clerk.client.updateResource<Task>({ ...task, description: `edit ${index}` });
-      }
-      await listen(true);
-    };
-
-    test('so often that its history has several pages, it is approved as before', async () => {
-      const { taskId } = await about.note();
-      await editOften(taskId as string, 220);
-      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({ status: 'completed' });
-      expect(await about.written()).toEqual({ Task: 1, DocumentReference: 1 });
-    });
-
-    test('in its command, and edited so often then that the change is on another page, it fails', async () => {
-      const { taskId } = await about.note('The patient is well.');
-      await settled(taskId);
-      await listen(false);
-      const task = await about.task(taskId as string);
-      await edit(taskId, clerk, { input: input(task, (text) => text.replace('well', 'dead')) });
-      await edit(taskId, clerk, { input: task.input as Task['input'] & object });
-      await editOften(taskId as string, 120);
-      expect(await about.decide(taskId, 'approve', physician.client)).toMatchObject({ details: { reason: 'TAMPERED' } });
-      expect(await about.written()).toEqual({ Task: 1 });
-    });
-  });
-
   describe('ended by hand', () => {
     test.each(['cancelled', 'rejected', 'failed', 'entered-in-error'] as const)('as %s, it stays so', async (status) => {
       const { taskId } = await about.note();
@@ -549,5 +271,4 @@ describe('Approval Queue Bot, by its subscription', () => {
     });
     expect(run).toMatchObject({ type: { code: 'execute' }, outcome: '0' });
   });
-
 });
