@@ -18,6 +18,7 @@ from tests.live import database, medplum, polling, projects, router, scratch
 from tests.live.backlog import Backlog
 from tests.live.medplum import Session
 from tests.live.stage import Stage
+from tests.live.target import Target, given
 from tests.support import docs
 
 RECORDS = 1_000
@@ -34,6 +35,26 @@ def embed(stage: Stage, super_admin: Session, number: int) -> Backlog:
     report = stage.medbots.json(*DIRECT)
     assert report["embedded"] == len(made.records)
     return made
+
+
+@pytest.fixture(scope="module", name="whole")
+def _whole(whole: Target) -> Iterator[Target]:
+    """Embed in a database of its own: some runs drop the vector index, which all projects use."""
+    with apart(whole) as own:
+        yield own
+
+
+@contextmanager
+def apart(whole: Target) -> Iterator[Target]:
+    """Give the target with a database that tests of other projects, run beside it, do not use.
+
+    A stack that the environment names is tested by one process, which disturbs nobody.
+    """
+    if given():
+        yield whole
+        return
+    with database.of_its_own(whole) as own:
+        yield own
 
 
 @pytest.fixture(scope="module", name="backlog")
@@ -286,12 +307,15 @@ def test_subscriptions_go_on_meanwhile(backlog: Backlog) -> None:
     stage.medbots("subscriptions", "sync").expect()
     stop = threading.Event()
     busy = [one for one in backlog.records if one["resourceType"] == "Observation"][:60]
+    written: dict[str, str] = {}
 
     def write() -> None:
         for number, one in enumerate(busy):
             if stop.is_set():
                 return
-            backlog.admin.update({**one, "note": [{"text": f"Written beside, {number}."}]})
+            note = f"Written beside, {number}."
+            backlog.admin.update({**one, "note": [{"text": note}]})
+            written[one["id"]] = note
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -304,3 +328,6 @@ def test_subscriptions_go_on_meanwhile(backlog: Backlog) -> None:
     polling.until(lambda: backlog.status()["missing"] + backlog.status()["stale"] == 0, "no rest")
     count = backlog.status()
     assert (count["orphaned"], count["resources"]) == (0, len(backlog.records))
+    assert written
+    texts = {key[1]: str(row["content_text"]) for key, row in backlog.rows().items()}
+    assert [note for name, note in written.items() if note not in texts[name]] == []
