@@ -9,6 +9,7 @@ import { Secrets } from './secrets.ts';
 const MODEL = 'embedding-model/768/none';
 const ROWS = 1_500;
 const NOTES = 12;
+const QUERY = embed('asthma wheeze', 768);
 
 describe.skipIf(WITHOUT_DATABASE)('a search by the index under a filter (needs MEDBOTS_TEST_DATABASE_URL)', () => {
   let database: TestDatabase;
@@ -25,6 +26,14 @@ describe.skipIf(WITHOUT_DATABASE)('a search by the index under a filter (needs M
          (SELECT array_agg(sin(n * 7 + i) + random()) FROM generate_series(1, 768) i)::vector::halfvec, $2, now()
        FROM generate_series(1, $3::int) n CROSS JOIN LATERAL (SELECT n % $4::int = 3 AS few) AS kind`,
       [PROJECT, MODEL, ROWS, ROWS / NOTES]
+    );
+    // As far from the query as can be: the index stops before it comes there.
+    await admin.query(
+      `INSERT INTO clinical_embeddings (project_id, fhir_resource_type, fhir_resource_id, version_id, content_type,
+         chunk_index, chunk_count, content_text, content_hash, embedding, model_version, resource_updated_at)
+       VALUES ($1, 'Observation', gen_random_uuid(), 'v', 'structured', 0, 1, '[Observation | 2023-05-05 | Far]', 'h',
+         $2::vector::halfvec, $3, now())`,
+      [PROJECT, JSON.stringify(QUERY.map((value, n) => (n % 2 ? -value : 0))), MODEL]
     );
     await admin.query(
       `CREATE INDEX clinical_embeddings_embedding_idx ON clinical_embeddings
@@ -44,7 +53,7 @@ describe.skipIf(WITHOUT_DATABASE)('a search by the index under a filter (needs M
         projectId: PROJECT,
         patientId: undefined,
         modelVersion: MODEL,
-        vector: embed('asthma wheeze', 768),
+        vector: QUERY,
         resourceTypes: undefined,
         contentType: undefined,
         dates: { start: undefined, end: undefined },
@@ -64,6 +73,11 @@ describe.skipIf(WITHOUT_DATABASE)('a search by the index under a filter (needs M
     expect(found).toHaveLength(NOTES);
     expect(new Set(found.map((hit) => hit.text))).toEqual(new Set(['[Observation | 2024-06-30 | Note]']));
     expect(found.map((hit) => hit.similarity)).toEqual(found.map((hit) => hit.similarity).sort((a, b) => b - a));
+  });
+
+  test('finds the one row of a day that the index does not reach', async () => {
+    const found = await search({ dates: { start: '2023-05-05', end: '2023-05-05' } });
+    expect(found.map((hit) => hit.text)).toEqual(['[Observation | 2023-05-05 | Far]']);
   });
 
   test('finds as many as are asked for of many rows', async () => {
