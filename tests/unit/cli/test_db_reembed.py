@@ -376,10 +376,20 @@ def test_what_bots_write_meanwhile(clinic: Clinic, monkeypatch: pytest.MonkeyPat
             )
         return await real(self)
 
+    at_the_switch: list[Any] = []
+    plain = changeover.Changeover.switch
+
+    async def switch(self: changeover.Changeover) -> bool:
+        at_the_switch.extend(clinic.rows("clinical_embeddings_next"))
+        return await plain(self)
+
     monkeypatch.setattr(changeover.Changeover, "index", index)
+    monkeypatch.setattr(changeover.Changeover, "switch", switch)
     assert clinic.run(*REEMBED).code == 0
     left = clinic.rows("clinical_embeddings_previous")
     assert clinic.rows() == expected(WIDE, left)
+    # No search by the new model misses what was written while its index was built.
+    assert at_the_switch == clinic.rows()
     assert embedded.uuid_of(4) not in {row[0] for row in left}
     # The touched record kept its text, and cost no second call of the model.
     texts = [text for text in clinic.router.inputs if "record 2" in text]
